@@ -1,1 +1,47 @@
-//! x
+//! The kit: what the stories, the pages, `cargo demo` and `cargo verify` stand on.
+//!
+//! Everything it starts is real (Home Assistant, PostgreSQL, Chromium), listens on loopback only, and ends when
+//! the one who started it ends, however that happens.
+
+pub mod browser; // Chromium, driven
+pub mod home_assistant; // a real one from PyPI, or the one that was given
+pub mod postgres; // a throw-away cluster
+pub mod process; // children that end when we do
+pub mod until; // waiting for what is meant
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// An HTTP client that goes straight to loopback (no proxy), follows no redirects and gives up after half a
+/// minute.
+pub fn http_client() -> reqwest::Client {
+    install_tls();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(30));
+    client.build().expect("a client without special wishes can be built")
+}
+
+/// Chooses this process's TLS provider; every way into the kit may call it, the first one counts.
+pub fn install_tls() {
+    _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// Cargo's target folder: the one this program was built into, else the workspace's.
+pub fn target_folder() -> PathBuf {
+    let built = std::env::current_exe().ok();
+    let built = built.as_deref().and_then(|exe| exe.ancestors().find(|folder| is_target(folder)));
+    built.map_or_else(|| workspace().join("target"), Path::to_path_buf)
+}
+
+/// The folder of the workspace.
+pub fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("the tests are a member of the workspace").to_path_buf()
+}
+
+/// Cargo marks its target folder with this file.
+fn is_target(folder: &Path) -> bool {
+    folder.join("CACHEDIR.TAG").exists()
+}
