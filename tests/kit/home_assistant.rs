@@ -21,15 +21,18 @@ use serde_json::json;
 
 use crate::process::{Process, free_port};
 use crate::until::within;
-pub use client::{Client, Socket, State};
+pub use client::{Client, Mood, Socket, State};
 pub use install::{Installed, Say, default_cache};
 pub use onboarding::OWNER;
 
 const CONFIGURATION: &str = include_str!("../fixtures/home_assistant/configuration.yaml");
-/// Our own component: state changes at a chosen rate (service `pulse.beat`, event `pulse_rested`).
-const PULSE: [(&str, &str); 2] = [
-    ("manifest.json", include_str!("../fixtures/home_assistant/custom_components/pulse/manifest.json")),
-    ("__init__.py", include_str!("../fixtures/home_assistant/custom_components/pulse/__init__.py")),
+/// Our own component, file by file: devices made on demand, state changes at a chosen rate.
+const WORKSHOP: &[(&str, &str)] = &[
+    ("manifest.json", include_str!("../fixtures/home_assistant/custom_components/workshop/manifest.json")),
+    ("__init__.py", include_str!("../fixtures/home_assistant/custom_components/workshop/__init__.py")),
+    ("fan.py", include_str!("../fixtures/home_assistant/custom_components/workshop/fan.py")),
+    ("light.py", include_str!("../fixtures/home_assistant/custom_components/workshop/light.py")),
+    ("switch.py", include_str!("../fixtures/home_assistant/custom_components/workshop/switch.py")),
 ];
 
 /// Home Assistant leaves with code 100 when it is to be restarted and counts on a supervisor to do it: this is
@@ -75,6 +78,22 @@ impl HomeAssistant {
             }
             None => Self::start(&install(&default_cache(), say).await?, folder).await,
         }
+    }
+
+    /// Like [`HomeAssistant::given_or_start`], for stories: they need devices of their own making, so a given one
+    /// without the kit's component (`fixtures/home_assistant/custom_components/workshop`) is left alone.
+    ///
+    /// # Errors
+    /// Like [`HomeAssistant::given_or_start`].
+    pub async fn for_stories(folder: &Path, say: Say) -> Result<Self> {
+        if let Some(given) = Self::given() {
+            onboarding::until_running(&given.client()).await?;
+            if given.client().has_workshop().await? {
+                return Ok(given);
+            }
+            say(&format!("{} lacks the kit's component; starting a Home Assistant of our own", given.url));
+        }
+        Self::start(&install(&default_cache(), say).await?, folder).await
     }
 
     /// Starts one of our own in `folder` and waits until it is up; onboards it the first time.
@@ -209,10 +228,10 @@ fn token_file(folder: &Path) -> PathBuf {
 
 /// Writes the configuration with a port that is free, the one of last time if possible.
 fn write_configuration(config: &Path) -> Result<u16> {
-    let pulse = config.join("custom_components/pulse");
-    fs::create_dir_all(&pulse).with_context(|| format!("create {}", pulse.display()))?;
-    for (name, text) in PULSE {
-        fs::write(pulse.join(name), text)?;
+    let workshop = config.join("custom_components/workshop");
+    fs::create_dir_all(&workshop).with_context(|| format!("create {}", workshop.display()))?;
+    for (name, text) in WORKSHOP {
+        fs::write(workshop.join(name), text)?;
     }
     let file = config.join("configuration.yaml");
     let earlier = fs::read_to_string(&file).ok().and_then(|text| port_in(&text));

@@ -173,7 +173,7 @@ impl Surroundings {
         let cluster = tokio::task::spawn_blocking(|| Postgres::given_or_start(Durability::None)).await??;
         let folder = tempfile::Builder::new().prefix("latchkey-verify-").tempdir()?;
         let say = |line: &str| println!("   home assistant: {line}");
-        let home = HomeAssistant::given_or_start(folder.path(), say).await?;
+        let home = HomeAssistant::for_stories(folder.path(), say).await?;
         Ok(Self { home, cluster, _folder: folder })
     }
 

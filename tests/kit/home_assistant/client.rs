@@ -27,6 +27,19 @@ pub struct State {
     pub last_changed: String,
 }
 
+/// What a device made by [`Client::make`] does when it is switched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// It switches.
+    Willing,
+    /// It switches after two seconds.
+    Slow,
+    /// Nothing happens, and nobody is told.
+    Deaf,
+    /// Home Assistant answers with an error.
+    Refuses,
+}
+
 /// Speaks to one Home Assistant with one token.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -99,6 +112,31 @@ impl Client {
     pub async fn call_service(&self, domain: &str, service: &str, data: Value) -> Result<()> {
         let path = format!("/api/services/{domain}/{service}");
         self.request(Method::POST, &path, Some(&data)).await.map(drop)
+    }
+
+    /// Whether the kit's own component is there, which makes devices.
+    ///
+    /// # Errors
+    /// When Home Assistant does not answer, or refuses.
+    pub async fn has_workshop(&self) -> Result<bool> {
+        let domains = self.request(Method::GET, "/api/services", None).await?;
+        Ok(domains.as_array().is_some_and(|domains| domains.iter().any(|one| one["domain"] == "workshop")))
+    }
+
+    /// Makes a light, switch or fan of this test's own, switched off; the domain of `device` decides which.
+    /// One that is there already is switched off and takes the mood.
+    ///
+    /// # Errors
+    /// When it cannot be made: also when the Home Assistant that was given lacks the kit's component.
+    pub async fn make(&self, device: &str, name: &str, mood: Mood) -> Result<()> {
+        let mood = match mood {
+            Mood::Willing => "willing",
+            Mood::Slow => "slow",
+            Mood::Deaf => "deaf",
+            Mood::Refuses => "refuses",
+        };
+        let data = json!({"device": device, "name": name, "mood": mood});
+        self.call_service("workshop", "make", data).await.with_context(|| format!("make {device}"))
     }
 
     /// Waits until an entity has a state.

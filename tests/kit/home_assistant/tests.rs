@@ -12,18 +12,26 @@ fn say(line: &str) {
 #[tokio::test]
 async fn a_home_switches_its_devices_and_tells_of_it() {
     let folder = tempfile::tempdir().unwrap();
-    let home = HomeAssistant::given_or_start(folder.path(), say).await.unwrap();
+    let home = HomeAssistant::for_stories(folder.path(), say).await.unwrap();
     let client = home.client();
-    let (entity, data) = ("input_boolean.beta", json!({"entity_id": "input_boolean.beta"}));
-    client.call_service("input_boolean", "turn_off", data.clone()).await.unwrap();
-    client.until_state(entity, "off").await.unwrap();
+    let entity = "light.kit_porch";
+    client.make(entity, "Kit's porch", Mood::Willing).await.unwrap();
     let mut socket = client.socket().await.unwrap();
     socket.subscribe_entities(&[entity]).await.unwrap();
     let first = socket.event().await.unwrap();
     assert_eq!(first["event"]["a"][entity]["s"], "off", "{first}");
-    client.call_service("input_boolean", "turn_on", data).await.unwrap();
+    client.call_service("light", "turn_on", json!({"entity_id": entity})).await.unwrap();
     let second = socket.event().await.unwrap();
     assert_eq!(second["event"]["c"][entity]["+"]["s"], "on", "{second}");
+
+    let toggle = json!({"entity_id": ["fan.kit_stubborn", "switch.kit_deaf"]});
+    client.make("fan.kit_stubborn", "Stubborn", Mood::Refuses).await.unwrap();
+    client.make("switch.kit_deaf", "Deaf", Mood::Deaf).await.unwrap();
+    assert!(client.call_service("fan", "toggle", toggle.clone()).await.is_err());
+    client.call_service("switch", "toggle", toggle).await.unwrap();
+    client.until_state("switch.kit_deaf", "off").await.unwrap();
+    client.until_state("fan.kit_stubborn", "off").await.unwrap();
+
     client.set_state("sensor.made_up", "7", json!({"friendly_name": "Made up"})).await.unwrap();
     let made = client.state("sensor.made_up").await.unwrap().unwrap();
     assert_eq!((made.state.as_str(), made.attributes["friendly_name"].as_str()), ("7", Some("Made up")));
@@ -41,9 +49,9 @@ async fn a_home_of_our_own_outlives_restarts_and_power_cuts() {
     assert_eq!(forwarded.send().await.unwrap().status(), StatusCode::OK);
 
     let mut socket = client.socket().await.unwrap();
-    socket.subscribe_events("pulse_rested").await.unwrap();
+    socket.subscribe_events("workshop_rested").await.unwrap();
     let beat = json!({"sensors": 3, "per_second": 500, "seconds": 0.2});
-    client.call_service("pulse", "beat", beat).await.unwrap();
+    client.call_service("workshop", "beat", beat).await.unwrap();
     let rested = socket.event().await.unwrap();
     assert_eq!(rested["event"]["data"]["written"], 100, "{rested}");
 
