@@ -5,6 +5,7 @@
 
 pub mod browser; // Chromium, driven
 pub mod home_assistant; // a real one from PyPI, or the one that was given
+pub mod origin; // a Home Assistant's HTTP side alone, that writes down what reaches it
 pub mod postgres; // a throw-away cluster
 pub mod process; // children that end when we do
 pub mod until; // waiting for what is meant
