@@ -9,19 +9,41 @@ pub mod origin; // a Home Assistant's HTTP side alone, that writes down what rea
 pub mod postgres; // a throw-away cluster
 pub mod process; // children that end when we do
 pub mod until; // waiting for what is meant
+pub mod visitor; // a browser without a screen: cookies, forms, redirects
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-/// An HTTP client that goes straight to loopback (no proxy), follows no redirects and gives up after half a
-/// minute.
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+/// An HTTP client that goes straight to loopback (no proxy, every name under `localhost` included), follows no
+/// redirects and gives up after half a minute.
 pub fn http_client() -> reqwest::Client {
     install_tls();
     let client = reqwest::Client::builder()
         .no_proxy()
+        .dns_resolver(Arc::new(Loopback))
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_secs(30));
     client.build().expect("a client without special wishes can be built")
+}
+
+/// Names under `localhost` are loopback (RFC 6761 section 6.3), which browsers know and system resolvers may not.
+struct Loopback;
+
+impl Resolve for Loopback {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let addresses: Addrs = if name.as_str() == "localhost" || name.as_str().ends_with(".localhost") {
+                Box::new([SocketAddr::from((Ipv4Addr::LOCALHOST, 0))].into_iter())
+            } else {
+                Box::new(tokio::net::lookup_host((name.as_str(), 0)).await?)
+            };
+            Ok(addresses)
+        })
+    }
 }
 
 /// Chooses this process's TLS provider; every way into the kit may call it, the first one counts.

@@ -70,7 +70,6 @@ fn sleeping(tree: &[File]) -> Vec<String> {
 /// addresses a package registry serves from.
 const UNSAID: &[(&str, &str)] = &[
     ("/wo", "rk/"),
-    ("/home", "/"),
     ("/Use", "rs/"),
     ("/ro", "ot/"),
     ("static.crates", ".io"),
