@@ -39,7 +39,8 @@ impl Resolve for Loopback {
             let addresses: Addrs = if name.as_str() == "localhost" || name.as_str().ends_with(".localhost") {
                 Box::new([SocketAddr::from((Ipv4Addr::LOCALHOST, 0))].into_iter())
             } else {
-                Box::new(tokio::net::lookup_host((name.as_str(), 0)).await?)
+                let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+                Box::new(found.into_iter())
             };
             Ok(addresses)
         })

@@ -68,10 +68,20 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
 
 /// What askama's escaping and ours write.
 fn unescape(text: &str) -> String {
-    let entities =
-        [("&#38;", "&"), ("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&#39;", "'"), ("&#x27;", "'")];
-    let named = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&")];
-    entities.iter().chain(&named).fold(text.to_owned(), |text, (entity, sign)| text.replace(entity, sign))
+    // The ampersand comes last: what it sets free is text.
+    let entities = [
+        ("&#60;", "<"),
+        ("&lt;", "<"),
+        ("&#62;", ">"),
+        ("&gt;", ">"),
+        ("&#34;", "\""),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&#x27;", "'"),
+        ("&#38;", "&"),
+        ("&amp;", "&"),
+    ];
+    entities.iter().fold(text.to_owned(), |text, (entity, sign)| text.replace(entity, sign))
 }
 
 #[cfg(test)]
