@@ -17,3 +17,15 @@ fault-too-large = That is more than this page can take.
 fault-too-many = That was a bit much. Please wait a moment and try again.
 fault-unavailable = Something is busy or restarting. Please try again in a moment.
 fault-internal = Something went wrong on our side. It has been noted; please try again.
+
+## Accounts
+accounts-sign-in-title = Welcome back
+accounts-sign-in-lead = Sign in to look after your homes.
+accounts-sign-in = Sign in
+accounts-email = Email
+accounts-password = Password
+accounts-first-run-title = Make this Latchkey yours
+accounts-first-run-lead = You are the first one here. The account you create now owns this broker's first workspace.
+accounts-name = Your name
+accounts-password-rule = At least 10 characters. Three or four random words are easy to remember and hard to guess.
+accounts-create = Create account

@@ -17,3 +17,15 @@ fault-too-large = 內容超過這個頁面所能接受的大小。
 fault-too-many = 次數太多了。請稍候再試。
 fault-unavailable = 系統忙碌中或正在重新啟動，請稍候再試。
 fault-internal = 我們這邊出了問題。問題已記錄下來，請再試一次。
+
+## Accounts
+accounts-sign-in-title = 歡迎回來
+accounts-sign-in-lead = 登入以管理您的住家。
+accounts-sign-in = 登入
+accounts-email = 電子郵件
+accounts-password = 密碼
+accounts-first-run-title = 開始使用您的 Latchkey
+accounts-first-run-lead = 您是第一位使用者。現在建立的帳號將擁有這台伺服器的第一個工作區。
+accounts-name = 您的名字
+accounts-password-rule = 至少 10 個字元。用三、四個隨意的詞組成，好記又不容易被猜到。
+accounts-create = 建立帳號
