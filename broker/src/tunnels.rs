@@ -1,1 +1,3 @@
-//! To come.
+//! Tunnels: a public name for a home.
+
+pub mod direct;

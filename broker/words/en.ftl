@@ -29,3 +29,7 @@ accounts-first-run-lead = You are the first one here. The account you create now
 accounts-name = Your name
 accounts-password-rule = At least 10 characters. Three or four random words are easy to remember and hard to guess.
 accounts-create = Create account
+accounts-wrong-password = Email and password do not fit together. Check both and try again.
+accounts-wrong-name = Please tell us your name, in at most 80 characters.
+accounts-wrong-email = That does not look like an email address.
+accounts-wrong-new-password = The password needs at least 10 characters.

@@ -29,3 +29,7 @@ accounts-first-run-lead = 您是第一位使用者。現在建立的帳號將擁
 accounts-name = 您的名字
 accounts-password-rule = 至少 10 個字元。用三、四個隨意的詞組成，好記又不容易被猜到。
 accounts-create = 建立帳號
+accounts-wrong-password = 電子郵件或密碼不正確。請檢查後再試一次。
+accounts-wrong-name = 請輸入您的名字，最多 80 個字元。
+accounts-wrong-email = 這看起來不是有效的電子郵件地址。
+accounts-wrong-new-password = 密碼至少需要 10 個字元。

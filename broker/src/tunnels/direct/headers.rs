@@ -1,0 +1,149 @@
+//! What a request may look like before it goes down a line, and which of its headers go with it.
+//!
+//! Invariant: whatever two servers could read differently (RFC 9112 section 11.2) is refused here, and no
+//! header in which a visitor claims to be somebody else passes.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::request::Parts;
+use http::{Extensions, HeaderValue, Method, Request, Uri, Version};
+use shared::tunnel::DIRECT_CONTROL;
+
+use super::{Away, Visitor};
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Headers that mean this connection only (RFC 9110 section 7.6.1), and `Expect`, which our own server has
+/// answered by the time it hands us a body.
+const HOPS: [HeaderName; 8] = [
+    CONNECTION,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    TE,
+    EXPECT,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("proxy-authorization"),
+];
+
+/// Refuses what must not be forwarded; `Away::BadRequest` says what is wrong with it.
+pub(super) fn vet<B>(request: &Request<B>, visitor: &Visitor) -> Result<(), Away> {
+    let refuse = |why| Err(Away::BadRequest(why));
+    if request.method() == Method::CONNECT {
+        return refuse("this is not a proxy for CONNECT");
+    }
+    if !request.uri().path().starts_with('/') {
+        return refuse("the request target is not a path");
+    }
+    if visitor.host.eq_ignore_ascii_case(DIRECT_CONTROL) {
+        return refuse("no home has this host");
+    }
+    vet_host(request, visitor)?;
+    vet_framing(request.headers())
+}
+
+/// All the places that name a host must name the one for which the home was chosen.
+fn vet_host<B>(request: &Request<B>, visitor: &Visitor) -> Result<(), Away> {
+    let same = |name: &[u8]| name.eq_ignore_ascii_case(visitor.host.as_bytes());
+    if request.uri().authority().is_some_and(|authority| !same(authority.as_str().as_bytes())) {
+        return Err(Away::BadRequest("the request target names another host"));
+    }
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() >= Version::HTTP_2 => Ok(()),
+        (Some(host), None) if same(host.as_bytes()) => Ok(()),
+        (None, _) => Err(Away::BadRequest("the host header is missing")),
+        (Some(_), None) => Err(Away::BadRequest("the host header names another host")),
+        (Some(_), Some(_)) => Err(Away::BadRequest("there is more than one host header")),
+    }
+}
+
+/// One length, or chunks, or no body (RFC 9112 section 6.3).
+fn vet_framing(headers: &HeaderMap) -> Result<(), Away> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let (length, coding) = (lengths.next(), codings.next());
+    if lengths.next().is_some() || codings.next().is_some() || (length.is_some() && coding.is_some()) {
+        return Err(Away::BadRequest("the length of the body is said twice"));
+    }
+    if length.is_some_and(|value| value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_digit)) {
+        return Err(Away::BadRequest("the length of the body is not a number"));
+    }
+    if coding.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Err(Away::BadRequest("the body has a transfer coding other than chunked"));
+    }
+    Ok(())
+}
+
+/// Turns a vetted request's head into the HTTP/2 one that goes down the line.
+pub(super) fn prepare(head: &mut Parts, visitor: &Visitor) -> Result<(), Away> {
+    strip_hops(&mut head.headers);
+    strip_claims(&mut head.headers);
+    // The host travels as `:authority`; the agent writes it back as `Host`.
+    head.headers.remove(HOST);
+    head.headers.insert(FORWARDED_FOR, text(&visitor.peer.to_canonical().to_string())?);
+    head.headers.insert(FORWARDED_PROTO, HeaderValue::from_static(visitor.scheme));
+    head.headers.insert(FORWARDED_HOST, text(&visitor.host)?);
+    head.uri = target(&head.uri, visitor)?;
+    head.version = Version::HTTP_2;
+    head.extensions = Extensions::new();
+    Ok(())
+}
+
+fn text(value: &str) -> Result<HeaderValue, Away> {
+    HeaderValue::from_str(value).map_err(|_| Away::BadRequest("the host is not a host"))
+}
+
+fn target(asked: &Uri, visitor: &Visitor) -> Result<Uri, Away> {
+    let path = asked.path_and_query().map_or("/", |path| path.as_str());
+    let host_only = !visitor.host.contains('@');
+    let uri =
+        Uri::builder().scheme(visitor.scheme).authority(visitor.host.as_str()).path_and_query(path).build();
+    uri.ok().filter(|_| host_only).ok_or(Away::BadRequest("the host is not a host"))
+}
+
+/// Removes what is meant for one connection only, including what `Connection` names.
+fn strip_hops(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = tokens(headers, &CONNECTION)
+        .filter(|token| {
+            !["close", "keep-alive", "upgrade"].iter().any(|usual| token.eq_ignore_ascii_case(usual))
+        })
+        .filter_map(|token| token.parse().ok())
+        .collect();
+    for name in named.iter().chain(&HOPS) {
+        headers.remove(name);
+    }
+}
+
+/// Removes every header in which some proxy or origin looks for the client's address.
+fn strip_claims(headers: &mut HeaderMap) {
+    let claims: Vec<HeaderName> =
+        headers.keys().filter(|name| claims_an_address(name.as_str())).cloned().collect();
+    for name in claims {
+        headers.remove(name);
+    }
+}
+
+fn claims_an_address(name: &str) -> bool {
+    const NAMES: [&str; 9] = [
+        "forwarded",
+        "x-forwarded",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-original-forwarded-for",
+        "true-client-ip",
+        "client-ip",
+        "fastly-client-ip",
+    ];
+    name.starts_with("x-forwarded-") || name.starts_with("cf-") || NAMES.contains(&name)
+}
+
+/// The comma-separated tokens of all lines of one header; lines that are not ASCII are passed over.
+pub(super) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|token| !token.is_empty())
+}
