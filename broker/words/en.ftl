@@ -33,3 +33,54 @@ accounts-wrong-password = Email and password do not fit together. Check both and
 accounts-wrong-name = Please tell us your name, in at most 80 characters.
 accounts-wrong-email = That does not look like an email address.
 accounts-wrong-new-password = The password needs at least 10 characters.
+
+## Moments
+ago-now = now
+ago-years = { $n ->
+    [one] { $n } year ago
+   *[other] { $n } years ago
+}
+ahead-years = { $n ->
+    [one] in { $n } year
+   *[other] in { $n } years
+}
+ago-months = { $n ->
+    [one] { $n } month ago
+   *[other] { $n } months ago
+}
+ahead-months = { $n ->
+    [one] in { $n } month
+   *[other] in { $n } months
+}
+ago-weeks = { $n ->
+    [one] { $n } week ago
+   *[other] { $n } weeks ago
+}
+ahead-weeks = { $n ->
+    [one] in { $n } week
+   *[other] in { $n } weeks
+}
+ago-days = { $n ->
+    [one] { $n } day ago
+   *[other] { $n } days ago
+}
+ahead-days = { $n ->
+    [one] in { $n } day
+   *[other] in { $n } days
+}
+ago-hours = { $n ->
+    [one] { $n } hour ago
+   *[other] { $n } hours ago
+}
+ahead-hours = { $n ->
+    [one] in { $n } hour
+   *[other] in { $n } hours
+}
+ago-minutes = { $n ->
+    [one] { $n } minute ago
+   *[other] { $n } minutes ago
+}
+ahead-minutes = { $n ->
+    [one] in { $n } minute
+   *[other] in { $n } minutes
+}

@@ -33,3 +33,18 @@ accounts-wrong-password = 電子郵件或密碼不正確。請檢查後再試一
 accounts-wrong-name = 請輸入您的名字，最多 80 個字元。
 accounts-wrong-email = 這看起來不是有效的電子郵件地址。
 accounts-wrong-new-password = 密碼至少需要 10 個字元。
+
+## Moments
+ago-now = 現在
+ago-years = { $n } 年前
+ahead-years = { $n } 年後
+ago-months = { $n } 個月前
+ahead-months = { $n } 個月後
+ago-weeks = { $n } 週前
+ahead-weeks = { $n } 週後
+ago-days = { $n } 天前
+ahead-days = { $n } 天後
+ago-hours = { $n } 小時前
+ahead-hours = { $n } 小時後
+ago-minutes = { $n } 分鐘前
+ahead-minutes = { $n } 分鐘後
