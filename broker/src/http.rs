@@ -5,6 +5,7 @@
 //!
 //! Invariant: a fault becomes an answer in one place ([`fault`]), and is logged there, once.
 
+pub mod ago;
 pub mod assets;
 pub mod cookie;
 pub mod csrf;

@@ -18,6 +18,139 @@ fault-too-many = That was a bit much. Please wait a moment and try again.
 fault-unavailable = Something is busy or restarting. Please try again in a moment.
 fault-internal = Something went wrong on our side. It has been noted; please try again.
 
+## Accounts
+accounts-sign-in-title = Welcome back
+accounts-sign-in-lead = Sign in to look after your homes.
+accounts-sign-in = Sign in
+accounts-email = Email
+accounts-password = Password
+accounts-first-run-title = Make this Latchkey yours
+accounts-first-run-lead = You are the first one here. The account you create now owns this broker's first workspace.
+accounts-name = Your name
+accounts-password-rule = At least 10 characters. Three or four random words are easy to remember and hard to guess.
+accounts-create = Create account
+accounts-wrong-password = Email and password do not fit together. Check both and try again.
+accounts-wrong-name = Please tell us your name, in at most 80 characters.
+accounts-wrong-email = That does not look like an email address.
+accounts-wrong-new-password = The password needs at least 10 characters.
+
+## Moments
+ago-now = now
+ago-years = { $n ->
+    [one] { $n } year ago
+   *[other] { $n } years ago
+}
+ahead-years = { $n ->
+    [one] in { $n } year
+   *[other] in { $n } years
+}
+ago-months = { $n ->
+    [one] { $n } month ago
+   *[other] { $n } months ago
+}
+ahead-months = { $n ->
+    [one] in { $n } month
+   *[other] in { $n } months
+}
+ago-weeks = { $n ->
+    [one] { $n } week ago
+   *[other] { $n } weeks ago
+}
+ahead-weeks = { $n ->
+    [one] in { $n } week
+   *[other] in { $n } weeks
+}
+ago-days = { $n ->
+    [one] { $n } day ago
+   *[other] { $n } days ago
+}
+ahead-days = { $n ->
+    [one] in { $n } day
+   *[other] in { $n } days
+}
+ago-hours = { $n ->
+    [one] { $n } hour ago
+   *[other] { $n } hours ago
+}
+ahead-hours = { $n ->
+    [one] in { $n } hour
+   *[other] in { $n } hours
+}
+ago-minutes = { $n ->
+    [one] { $n } minute ago
+   *[other] { $n } minutes ago
+}
+ahead-minutes = { $n ->
+    [one] in { $n } minute
+   *[other] in { $n } minutes
+}
+
+## Portal
+portal-crumbs = Where this is
+portal-changed = Changed
+portal-offline = This home is offline; what you see may be out of date.
+portal-offline-since = Last heard from
+portal-pending = Asking the home…
+portal-done = Done.
+portal-refused-failed = The home could not do that.
+portal-refused-unavailable = The device does not answer right now.
+portal-refused-policy = The home does not allow this.
+portal-too-often = That was a lot at once. Please wait a moment.
+portal-timed-out = No answer came in time. It may have happened or not; watch the state above.
+portal-control-offline = The home cannot be reached right now. Nothing was switched.
+portal-revoked-title = This link is no longer valid
+portal-revoked = Its owner took it back, or its time is over. Ask whoever sent it to you for a new one.
+portal-line-live = Live
+portal-line-polling = Checking every few seconds
+portal-line-again = Reconnecting…
+portal-line-still = As of when this page was loaded
+portal-by-view = Shared with you for viewing through Latchkey
+portal-by-control = Shared with you through Latchkey
+portal-state-on = On
+portal-state-off = Off
+portal-state-open = Open
+portal-state-closed = Closed
+portal-state-opening = Opening
+portal-state-closing = Closing
+portal-state-locked = Locked
+portal-state-unlocked = Unlocked
+portal-state-locking = Locking
+portal-state-unlocking = Unlocking
+portal-state-jammed = Jammed
+portal-state-detected = Detected
+portal-state-clear = Clear
+portal-state-wet = Wet
+portal-state-dry = Dry
+portal-state-low = Low
+portal-state-normal = Normal
+portal-state-hot = Hot
+portal-state-cold = Cold
+portal-state-connected = Connected
+portal-state-disconnected = Disconnected
+portal-state-plugged-in = Plugged in
+portal-state-unplugged = Unplugged
+portal-state-running = Running
+portal-state-not-running = Not running
+portal-state-home = At home
+portal-state-away = Away
+portal-state-heating = Heating
+portal-state-cooling = Cooling
+portal-state-heating-cooling = Heating or cooling
+portal-state-automatic = Automatic
+portal-state-drying = Drying
+portal-state-fan-only = Fan only
+portal-state-playing = Playing
+portal-state-paused = Paused
+portal-state-idle = Idle
+portal-state-standby = Standby
+portal-state-buffering = Buffering
+portal-state-cleaning = Cleaning
+portal-state-docked = Docked
+portal-state-returning = Returning
+portal-state-error = Error
+portal-state-unavailable = Unavailable
+portal-state-unknown = Not known yet
+
 ## Tunnels
 tunnels-no-home-title = No home here
 tunnels-no-home = There is no home under this name. The address may be mistyped.
