@@ -1,1 +1,3 @@
-//! x
+//! What stories are told with.
+
+pub mod origin;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::header::{AUTHORIZATION, CONNECTION, HOST, UPGRADE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Empty;
@@ -29,7 +30,7 @@ use url::Url;
 
 use answer::Answerer;
 use origin::{Io, Remote};
-use pulse::Pulse;
+use pulse::{Pulse, Pulsing};
 
 /// The time for everything from the first packet to the 101.
 const DIALLING: Duration = Duration::from_secs(15);
@@ -104,20 +105,25 @@ pub async fn connect(dial: &Dial) -> Result<Established, DialError> {
         Remote::of(&dial.broker, &dial.tls).ok_or_else(|| DialError::Address(dial.broker.clone()))?;
     let origin =
         Remote::of(&dial.origin, &dial.tls).ok_or_else(|| DialError::Address(dial.origin.clone()))?;
-    let upgrading = async { ask_for_upgrade(dial, remote.connect().await?.0).await };
+    let request = request(dial)?;
+    let upgrading = async move {
+        let (io, _) = remote.connect().await?;
+        ask_for_upgrade(request, io).await
+    };
     let io = timeout(DIALLING, upgrading).await.map_err(|_| DialError::Silent)??;
     Ok(Established { io, origin, stop: dial.stop.clone() })
 }
 
 /// Sends the request and drives its connection until it has turned into a stream of bytes.
-async fn ask_for_upgrade(dial: &Dial, io: Io) -> Result<Upgraded, DialError> {
+async fn ask_for_upgrade(request: Request<Empty<Bytes>>, io: Io) -> Result<Upgraded, DialError> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io)).await?;
-    let request = request(dial)?;
     let asking = async move {
         let answer = sender.send_request(request).await?;
         hyper::upgrade::on(switched(answer)?).await.map_err(DialError::from)
     };
-    let (_, upgraded) = tokio::join!(connection.with_upgrades(), asking);
+    // Boxed, because inside this future the compiler cannot prove that it is `Send`.
+    let driving: BoxFuture<'static, hyper::Result<()>> = Box::pin(connection.with_upgrades());
+    let (_, upgraded) = tokio::join!(driving, asking);
     upgraded
 }
 
@@ -161,28 +167,34 @@ impl Established {
         let _cut_on_drop = crew.cut.clone().drop_guard();
         let answerer = Arc::new(Answerer::new(self.origin, crew.clone()));
         let (io, pulse) = Pulse::take(TokioIo::new(self.io));
-        let service = {
-            let answerer = answerer.clone();
-            hyper::service::service_fn(move |request| answerer.clone().answer(request))
-        };
-        let connection = hyper::server::conn::http2::Builder::new(crew.clone())
-            .timer(TokioTimer::new())
-            .enable_connect_protocol()
-            .max_concurrent_streams(STREAMS)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(LINE_WINDOW)
-            .max_send_buf_size(SEND_BUFFER)
-            .max_header_list_size(HEAD_LIMIT)
-            .auto_date_header(false)
-            .serve_connection(TokioIo::new(io), service);
+        let connection = connection(io, answerer.clone(), crew.clone());
         let ended = tokio::select! {
             ended = connection => ended.map_err(DialError::from),
             () = pulse.silent_for(SILENCE) => Err(DialError::Silent),
-            () = self.stop.cancelled() => Ok(()),
+            () = self.stop.cancelled_owned() => Ok(()),
         };
         crew.end().await;
         if answerer.was_taken_over() { Err(DialError::TakenOver) } else { ended }
     }
+}
+
+/// Takes the server's part.
+fn connection(
+    io: Pulsing<TokioIo<Upgraded>>,
+    answerer: Arc<Answerer>,
+    crew: Crew,
+) -> impl Future<Output = hyper::Result<()>> + Send {
+    let service = hyper::service::service_fn(move |request| answerer.clone().answer(request));
+    hyper::server::conn::http2::Builder::new(crew)
+        .timer(TokioTimer::new())
+        .enable_connect_protocol()
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(LINE_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(HEAD_LIMIT)
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(io), service)
 }
 
 /// The tasks that work for one line; they end with it.

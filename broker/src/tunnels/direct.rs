@@ -6,6 +6,7 @@
 
 mod headers;
 mod line;
+pub mod strict;
 mod websocket;
 
 use std::collections::HashMap;
