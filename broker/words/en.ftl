@@ -120,7 +120,7 @@ dashboard-running = Running
 dashboard-starting = Starting
 dashboard-unreachable = Does not answer
 dashboard-refused = Refuses the agent’s token
-dashboard-unknown = Not known while the agent is away
+dashboard-unknown = Not known
 dashboard-links = Links
 dashboard-links-empty = Nothing is shared. Choose a device below and press Share: whoever gets the link sees that one thing, and nothing else of your home.
 dashboard-view = May look
@@ -173,7 +173,7 @@ dashboard-wrong-port = A port is a number between 1 and 65535.
 dashboard-wrong-label = Please say for whom the link is, in at most 80 characters.
 dashboard-wrong-control = This device can be looked at, not switched.
 dashboard-wrong-until = Please choose how long the link shall work.
-dashboard-wrong-date = Please choose a day that is not over yet.
+dashboard-wrong-date = Please choose a day that is not over yet, within ten years.
 
 ## Tunnels
 tunnels-no-home-title = No home here

@@ -84,7 +84,7 @@ dashboard-running = 運作中
 dashboard-starting = 啟動中
 dashboard-unreachable = 沒有回應
 dashboard-refused = 拒絕代理程式的權杖
-dashboard-unknown = 代理程式離線時無法得知
+dashboard-unknown = 無法得知
 dashboard-links = 分享連結
 dashboard-links-empty = 目前沒有任何分享。在下方選擇裝置並按「分享」：拿到連結的人只會看到那一項，看不到家中的其他東西。
 dashboard-view = 可查看
@@ -137,7 +137,7 @@ dashboard-wrong-port = 連接埠是 1 到 65535 之間的數字。
 dashboard-wrong-label = 請填寫連結是給誰的，最多 80 個字元。
 dashboard-wrong-control = 這個裝置只能查看，不能操作。
 dashboard-wrong-until = 請選擇連結的有效時間。
-dashboard-wrong-date = 請選擇尚未過去的日期。
+dashboard-wrong-date = 請選擇尚未過去、十年以內的日期。
 
 ## Tunnels
 tunnels-no-home-title = 這裡沒有住家

@@ -8,24 +8,19 @@ use shared::relay::HomeAssistantState;
 use crate::clock::Timestamp;
 use crate::http::ago::Moment;
 use crate::http::words::Words;
+use crate::relay::{AgentStatus, HomeAssistant};
 
-/// What is known of a home right now; where it comes from is `web.rs`'s business.
+/// What is known of a home right now.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub struct Known {
     /// The home was never paired with an agent.
     pub is_new: bool,
     /// What is wrong with the home itself.
     pub error: Option<String>,
     /// Since when its tunnel is connected.
     pub tunnel: Option<Timestamp>,
-    /// Since when its agent is connected.
-    pub agent: Option<Timestamp>,
-    /// The agent's machine and version, while it is connected.
-    pub machine: Option<String>,
-    /// The agent's version.
-    pub version: Option<String>,
-    /// How Home Assistant is, since when, and why.
-    pub home_assistant: Option<(HomeAssistantState, Timestamp, Option<String>)>,
+    /// How its agent is.
+    pub agent: AgentStatus,
 }
 
 /// A colour's class in the style sheet.
@@ -90,51 +85,58 @@ pub struct Reader {
 
 impl Reader {
     /// The three hops, outermost first.
-    pub fn hops(self, seen: &Seen) -> [Hop; 3] {
+    pub fn hops(self, known: &Known) -> [Hop; 3] {
         let hop = |key, icon, name, light| Hop { key, icon, name: self.w.say(name), light };
+        let tunnel = match known.tunnel {
+            Some(since) => self.light(Colour::Green, "dashboard-connected", Some(since), None),
+            None => self.light(Colour::Grey, "dashboard-disconnected", None, None),
+        };
         [
-            hop("tunnel", "globe", "dashboard-hop-tunnel", self.connected(seen.tunnel, None)),
-            hop("agent", "agent", "dashboard-hop-agent", self.connected(seen.agent, program(seen))),
-            hop("home-assistant", "home", "dashboard-hop-home-assistant", self.home_assistant(seen)),
+            hop("tunnel", "globe", "dashboard-hop-tunnel", tunnel),
+            hop("agent", "agent", "dashboard-hop-agent", self.agent(&known.agent)),
+            hop("home-assistant", "home", "dashboard-hop-home-assistant", self.home_assistant(&known.agent)),
         ]
     }
 
     /// The one light of the home's card.
-    pub fn home(self, seen: &Seen) -> Light {
-        if let Some(error) = &seen.error {
+    pub fn home(self, known: &Known) -> Light {
+        if let Some(error) = &known.error {
             return self.light(Colour::Red, "dashboard-error", None, Some(error.clone()));
         }
-        if seen.is_new {
+        if known.is_new {
             return self.light(Colour::Grey, "dashboard-not-paired", None, None);
         }
-        match (seen.agent, &seen.home_assistant) {
-            (Some(_), Some((HomeAssistantState::Running, since, _))) => {
+        match (known.agent.connected_since, &known.agent.home_assistant) {
+            (Some(_), Some(HomeAssistant { state: HomeAssistantState::Running, since, .. })) => {
                 self.light(Colour::Green, "dashboard-connected", Some(*since), None)
             }
-            (Some(_), _) => self.home_assistant(seen),
-            (None, _) => self.connected(None, None),
+            (Some(_), _) => self.home_assistant(&known.agent),
+            (None, _) => Light { detail: None, ..self.agent(&known.agent) },
         }
     }
 
-    fn connected(self, since: Option<Timestamp>, detail: Option<String>) -> Light {
-        match since {
-            Some(_) => self.light(Colour::Green, "dashboard-connected", since, detail),
-            None => self.light(Colour::Grey, "dashboard-disconnected", None, None),
+    fn agent(self, agent: &AgentStatus) -> Light {
+        let parts = [&agent.machine, &agent.version].into_iter().flatten().map(String::as_str);
+        let program = Some(parts.collect::<Vec<_>>().join(" · ")).filter(|text| !text.is_empty());
+        match agent.connected_since {
+            Some(_) => self.light(Colour::Green, "dashboard-connected", agent.connected_since, program),
+            None => self.light(Colour::Grey, "dashboard-disconnected", agent.last_seen, program),
         }
     }
 
-    fn home_assistant(self, seen: &Seen) -> Light {
-        let Some((state, since, reason)) = seen.home_assistant.as_ref().filter(|_| seen.agent.is_some())
-        else {
+    fn home_assistant(self, agent: &AgentStatus) -> Light {
+        // What an agent said before it went away is no news any more.
+        let said = agent.home_assistant.as_ref().filter(|_| agent.connected_since.is_some());
+        let Some(HomeAssistant { state, since, version, reason }) = said else {
             return self.light(Colour::Grey, "dashboard-unknown", None, None);
         };
-        let (colour, key) = match state {
-            HomeAssistantState::Running => (Colour::Green, "dashboard-running"),
-            HomeAssistantState::Starting => (Colour::Grey, "dashboard-starting"),
-            HomeAssistantState::Unreachable => (Colour::Red, "dashboard-unreachable"),
-            HomeAssistantState::Refused => (Colour::Red, "dashboard-refused"),
+        let (colour, key, detail) = match state {
+            HomeAssistantState::Running => (Colour::Green, "dashboard-running", version),
+            HomeAssistantState::Starting => (Colour::Grey, "dashboard-starting", reason),
+            HomeAssistantState::Unreachable => (Colour::Red, "dashboard-unreachable", reason),
+            HomeAssistantState::Refused => (Colour::Red, "dashboard-refused", reason),
         };
-        self.light(colour, key, Some(*since), reason.clone())
+        self.light(colour, key, Some(*since), detail.clone())
     }
 
     fn light(self, colour: Colour, key: &str, since: Option<Timestamp>, detail: Option<String>) -> Light {
@@ -148,12 +150,6 @@ impl Reader {
     }
 }
 
-/// The agent's machine and version, as far as they are known.
-fn program(seen: &Seen) -> Option<String> {
-    let parts: Vec<_> = [&seen.machine, &seen.version].into_iter().flatten().map(String::as_str).collect();
-    (!parts.is_empty()).then(|| parts.join(" · "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,15 +157,15 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(10_000_000);
 
-    fn colours(seen: &Seen) -> (Colour, [Colour; 3]) {
+    fn colours(known: &Known) -> (Colour, [Colour; 3]) {
         let reader = Reader { w: english(), now: NOW };
-        (reader.home(seen).colour, reader.hops(seen).map(|hop| hop.light.colour))
+        (reader.home(known).colour, reader.hops(known).map(|hop| hop.light.colour))
     }
 
-    fn with(state: HomeAssistantState) -> Seen {
-        let since = Some(Timestamp::from_millis(1));
-        let home_assistant = Some((state, NOW, None));
-        Seen { tunnel: since, agent: since, home_assistant, ..Seen::default() }
+    fn with(state: HomeAssistantState) -> Known {
+        let home_assistant = Some(HomeAssistant { state, since: NOW, version: None, reason: None });
+        let agent = AgentStatus { connected_since: Some(NOW), home_assistant, ..AgentStatus::default() };
+        Known { tunnel: Some(NOW), agent, ..Known::default() }
     }
 
     #[test]
@@ -179,19 +175,20 @@ mod tests {
         assert_eq!(colours(&with(HomeAssistantState::Starting)), (Grey, [Green, Green, Grey]));
         assert_eq!(colours(&with(HomeAssistantState::Unreachable)), (Red, [Green, Green, Red]));
         assert_eq!(colours(&with(HomeAssistantState::Refused)), (Red, [Green, Green, Red]));
-        assert_eq!(colours(&Seen::default()), (Grey, [Grey; 3]));
+        assert_eq!(colours(&Known::default()), (Grey, [Grey; 3]));
     }
 
     #[test]
     fn what_an_absent_agent_last_said_is_not_believed() {
-        let seen = Seen { agent: None, ..with(HomeAssistantState::Running) };
-        assert_eq!(colours(&seen), (Colour::Grey, [Colour::Green, Colour::Grey, Colour::Grey]));
+        let mut known = with(HomeAssistantState::Running);
+        known.agent.connected_since = None;
+        assert_eq!(colours(&known), (Colour::Grey, [Colour::Green, Colour::Grey, Colour::Grey]));
     }
 
     #[test]
     fn an_error_outshines_everything() {
-        let seen = Seen { error: Some("no tunnel".to_owned()), ..with(HomeAssistantState::Running) };
-        let light = Reader { w: english(), now: NOW }.home(&seen);
+        let known = Known { error: Some("no tunnel".to_owned()), ..with(HomeAssistantState::Running) };
+        let light = Reader { w: english(), now: NOW }.home(&known);
         assert_eq!((light.colour, light.detail.as_deref()), (Colour::Red, Some("no tunnel")));
     }
 }

@@ -8,7 +8,7 @@ use shared::id::LinkId;
 use super::devices::icon;
 use super::lights::Reader;
 use crate::http::ago::Moment;
-use crate::portal::{LinkLine, Permission};
+use crate::portal::{self, LinkLine, Permission, SharedEntity, Standing};
 
 /// One link's line.
 #[derive(Debug)]
@@ -29,51 +29,43 @@ pub struct Link {
     pub ends: Option<Moment>,
     /// When it was last used.
     pub used: Option<Moment>,
-    /// It opens nothing any more.
-    pub is_over: bool,
-    /// Why, in a word.
-    pub over_word: String,
+    /// Why it opens nothing any more, in a word.
+    pub over: Option<String>,
 }
 
 impl Link {
     /// A link's line as it is now.
-    pub fn new(reader: Reader, line: &LinkLine) -> Self {
-        let over = over(reader, line);
-        let ends = line.revoked_at.or(line.expires_at);
+    pub fn new(reader: Reader, link: &portal::Link, entity: &SharedEntity) -> Self {
+        let (ends, over) = match link.standing(reader.now) {
+            Standing::Live => (link.expires, None),
+            Standing::Lapsed(at) => (Some(at), Some("dashboard-lapsed")),
+            Standing::Revoked(at) => (Some(at), Some("dashboard-revoked")),
+        };
         Self {
-            id: line.id,
-            label: line.label.clone(),
-            entity: line.name.clone(),
-            icon: icon(line.entity_id.domain()),
-            controls: line.permission == Permission::Control,
-            created: reader.moment(line.created_at),
+            id: link.id,
+            label: link.label.clone(),
+            entity: entity.name.clone(),
+            icon: icon(entity.entity_id.domain()),
+            controls: link.permission == Permission::Control,
+            created: reader.moment(link.created_at),
             ends: ends.map(|at| reader.moment(at)),
-            used: line.used_at.map(|at| reader.moment(at)),
-            is_over: over.is_some(),
-            over_word: over.map(|key| reader.w.say(key)).unwrap_or_default(),
+            used: link.used.map(|at| reader.moment(at)),
+            over: over.map(|key| reader.w.say(key)),
         }
     }
 }
 
-/// Why a link opens nothing any more.
-fn over(reader: Reader, line: &LinkLine) -> Option<&'static str> {
-    if line.revoked_at.is_some() {
-        return Some("dashboard-revoked");
-    }
-    line.expires_at.is_some_and(|at| at <= reader.now).then_some("dashboard-lapsed")
-}
-
-/// All links of a home: those alive first, each half with the newest first.
-pub fn in_order(reader: Reader, mut lines: Vec<LinkLine>) -> Vec<Link> {
-    lines.sort_by_key(|line| (over(reader, line).is_some(), std::cmp::Reverse(line.created_at)));
-    lines.iter().map(|line| Link::new(reader, line)).collect()
+/// All links of a home: those alive first, each half as it came, the newest first.
+pub fn in_order(reader: Reader, lines: &[LinkLine]) -> Vec<Link> {
+    let (alive, over): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.link.admits(reader.now));
+    alive.into_iter().chain(over).map(|line| Link::new(reader, &line.link, &line.entity)).collect()
 }
 
 /// How many links alive each entity has.
 pub fn alive(reader: Reader, lines: &[LinkLine]) -> HashMap<EntityId, usize> {
     let mut alive = HashMap::new();
-    for line in lines.iter().filter(|line| over(reader, line).is_none()) {
-        *alive.entry(line.entity_id.clone()).or_default() += 1;
+    for line in lines.iter().filter(|line| line.link.admits(reader.now)) {
+        *alive.entry(line.entity.entity_id.clone()).or_default() += 1;
     }
     alive
 }

@@ -40,8 +40,8 @@ pub struct HomesPage {
     pub frame: Frame,
     pub cards: Vec<Card>,
     pub may_add: bool,
-    /// The command that pairs an agent.
-    pub pair: String,
+    /// Our own address, for the command that pairs an agent.
+    pub broker: String,
     /// What was typed into the form.
     pub name: String,
     pub port: String,
@@ -56,7 +56,7 @@ pub struct HomePage {
     pub frame: Frame,
     pub home: Place,
     pub hops: [Hop; 3],
-    pub pair: String,
+    pub broker: String,
     /// For owners and admins.
     pub managed: Option<Managed>,
 }

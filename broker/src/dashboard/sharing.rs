@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use qrcode::QrCode;
 use qrcode::render::svg;
 use shared::entity::{EntityId, Listed};
+use shared::id::AccountId;
 
 use super::Inner;
 use super::devices::Device;
@@ -34,6 +35,8 @@ pub const SPANS: [(&str, &str); 5] = [
 ];
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// No link may be chosen to live longer: ten years, as in the portal.
+const FARTHEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// No place on earth is further from UTC, in minutes.
 const FURTHEST: i64 = 14 * 60;
 
@@ -73,7 +76,7 @@ impl Typed {
     }
 
     /// The link that was asked for, or the word for the first thing that is wrong.
-    fn link(&self, entity: &EntityId, now: Timestamp) -> Result<NewLink, &'static str> {
+    fn link(&self, entity: &EntityId, by: AccountId, now: Timestamp) -> Result<NewLink, &'static str> {
         let length = self.label.chars().count();
         if length == 0 || length > 80 || self.label.chars().any(char::is_control) {
             return Err("dashboard-wrong-label");
@@ -82,7 +85,7 @@ impl Typed {
             return Err("dashboard-wrong-control");
         }
         let permission = if self.control { Permission::Control } else { Permission::View };
-        Ok(NewLink { label: self.label.clone(), permission, expires: self.ends(now)? })
+        Ok(NewLink { label: self.label.clone(), permission, expires: self.ends(now)?, by: Some(by) })
     }
 
     fn ends(&self, now: Timestamp) -> Result<Option<Timestamp>, &'static str> {
@@ -92,7 +95,7 @@ impl Typed {
             "day" => Ok(Some(now.after(24 * HOUR))),
             "week" => Ok(Some(now.after(7 * 24 * HOUR))),
             "date" => {
-                let end = end_of_day(&self.date, self.offset).filter(|end| *end > now);
+                let end = end_of_day(&self.date, self.offset).filter(|end| *end > now && *end <= now.after(FARTHEST));
                 end.map(Some).ok_or("dashboard-wrong-date")
             }
             _ => Err("dashboard-wrong-until"),
@@ -129,20 +132,21 @@ pub async fn make(dashboard: &Inner, visit: &Visit<'_>, home: &Owned) -> Result<
         return Ok(see_other(&format!("/homes/{}", home.id)));
     };
     let typed = Typed::read(&form)?;
-    let new = match typed.link(&entity, dashboard.clock.now()) {
+    let new = match typed.link(&entity, visit.signed_in.account, dashboard.clock.now()) {
         Ok(new) => new,
         Err(wrong) => {
             return Ok(form_page(dashboard, visit, home, &listed, Filled { typed, wrong: Some(wrong) }));
         }
     };
-    let shared = dashboard.portal.share(home, &listed, new).await?;
+    let named = (listed.name.as_str(), listed.area.as_deref());
+    let shared = dashboard.portal.share(home, &entity, named, new).await?;
     let reader = Reader { w: visit.asked.words(), now: dashboard.clock.now() };
     let shown = SharedPage {
         frame: visit.frame(),
         home: place(dashboard, home),
-        link: Link::new(reader, &shared.link),
-        qr: qr(&shared.url)?,
-        url: shared.url,
+        link: Link::new(reader, &shared.link, &shared.entity),
+        qr: qr(shared.url.expose())?,
+        url: shared.url.expose().to_owned(),
     };
     Ok(page(StatusCode::OK, &shown))
 }
@@ -181,8 +185,7 @@ async fn listed(dashboard: &Inner, home: &Owned, entity: &EntityId) -> Result<Op
             let found = list.into_iter().find(|listed| listed.entity_id == *entity);
             found.map(Some).ok_or(Fault::NotFound)
         }
-        Err(Fault::Unavailable(_)) => Ok(None),
-        Err(fault) => Err(fault),
+        Err(_) => Ok(None),
     }
 }
 
@@ -234,12 +237,13 @@ mod tests {
 
     #[test]
     fn only_what_can_be_switched_is_shared_for_switching() {
+        let by = AccountId::from_random_bits(1 << 20);
         let (light, lock) = ("light.porch".parse().unwrap(), "lock.door".parse().unwrap());
         let control = Typed { control: true, ..typed("week", "", 0) };
-        assert!(control.link(&light, NOON).is_ok());
-        assert_eq!(control.link(&lock, NOON).err(), Some("dashboard-wrong-control"));
+        assert!(control.link(&light, by, NOON).is_ok());
+        assert_eq!(control.link(&lock, by, NOON).err(), Some("dashboard-wrong-control"));
         let nobody = Typed { label: String::new(), ..typed("week", "", 0) };
-        assert_eq!(nobody.link(&light, NOON).err(), Some("dashboard-wrong-label"));
+        assert_eq!(nobody.link(&light, by, NOON).err(), Some("dashboard-wrong-label"));
     }
 
     #[test]

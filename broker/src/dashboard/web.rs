@@ -7,7 +7,7 @@ use serde::Serialize;
 use shared::id::{HomeId, LinkId};
 
 use super::devices::Devices;
-use super::lights::{Light, Reader, Seen};
+use super::lights::{Known, Light, Reader};
 use super::pages::{Card, HomePage, HomesPage, Managed, Place};
 use super::{Inner, links, sharing};
 use crate::accounts::SignedIn;
@@ -82,12 +82,12 @@ async fn homes(
     let homes = dashboard.homes.list(&visit.signed_in.caller()).await?;
     let cards = homes
         .iter()
-        .map(|home| Card { place: place(dashboard, home), light: reader.home(&seen(dashboard, home)) });
+        .map(|home| Card { place: place(dashboard, home), light: reader.home(&known(dashboard, home)) });
     let shown = HomesPage {
         frame: visit.frame(),
         cards: cards.collect(),
         may_add: visit.signed_in.role.manages(),
-        pair: pair(dashboard),
+        broker: dashboard.site.origin(),
         name: tried.name,
         port: tried.port.unwrap_or_else(|| DEFAULT_PORT.to_string()),
         wrong: tried.wrong,
@@ -124,9 +124,9 @@ async fn home(dashboard: &Inner, visit: &Visit<'_>, id: HomeId) -> Result<Answer
     };
     let shown = HomePage {
         frame: visit.frame(),
-        hops: reader.hops(&seen(dashboard, &home)),
+        hops: reader.hops(&known(dashboard, &home)),
         home: place(dashboard, &home),
-        pair: pair(dashboard),
+        broker: dashboard.site.origin(),
         managed,
     };
     Ok(page(StatusCode::OK, &shown))
@@ -136,10 +136,9 @@ async fn managed(dashboard: &Inner, reader: Reader, home: &Owned) -> Result<Mana
     let lines = dashboard.portal.links(home).await?;
     let devices = match dashboard.relay.list(home).await {
         Ok(listed) => Devices::here(listed, &links::alive(reader, &lines)),
-        Err(Fault::Unavailable(_)) => Devices::Away,
-        Err(fault) => return Err(fault),
+        Err(_) => Devices::Away,
     };
-    Ok(Managed { links: links::in_order(reader, lines), devices })
+    Ok(Managed { links: links::in_order(reader, &lines), devices })
 }
 
 async fn revoke(dashboard: &Inner, visit: &Visit<'_>, home: &Owned, link: &str) -> Result<Answer, Fault> {
@@ -163,7 +162,7 @@ struct Now {
 async fn all_lights(dashboard: &Inner, visit: &Visit<'_>) -> Result<Answer, Fault> {
     let reader = reader(dashboard, visit.asked);
     let homes = dashboard.homes.list(&visit.signed_in.caller()).await?;
-    let hops = homes.iter().map(|home| (format!("{}.home", home.id), reader.home(&seen(dashboard, home))));
+    let hops = homes.iter().map(|home| (format!("{}.home", home.id), reader.home(&known(dashboard, home))));
     Ok(json(StatusCode::OK, &Now { hops: hops.collect(), used: HashMap::new(), online: false }))
 }
 
@@ -171,14 +170,14 @@ async fn home_lights(dashboard: &Inner, visit: &Visit<'_>, id: HomeId) -> Result
     let caller = visit.signed_in.caller();
     let home = dashboard.homes.visible(id, &caller).await?;
     let reader = reader(dashboard, visit.asked);
-    let seen = seen(dashboard, &home);
-    let hops = reader.hops(&seen).map(|hop| (format!("{id}.{}", hop.key), hop.light));
+    let known = known(dashboard, &home);
+    let hops = reader.hops(&known).map(|hop| (format!("{id}.{}", hop.key), hop.light));
     let mut used = HashMap::new();
     if caller.role.manages() {
         let lines = dashboard.portal.links(&dashboard.homes.owned(id, &caller).await?).await?;
-        used.extend(lines.iter().filter_map(|line| Some((line.id, reader.moment(line.used_at?)))));
+        used.extend(lines.iter().filter_map(|line| Some((line.link.id, reader.moment(line.link.used?)))));
     }
-    Ok(json(StatusCode::OK, &Now { hops: hops.into(), used, online: seen.agent.is_some() }))
+    Ok(json(StatusCode::OK, &Now { hops: hops.into(), used, online: known.agent.connected_since.is_some() }))
 }
 
 fn reader(dashboard: &Inner, asked: &Asked) -> Reader {
@@ -186,17 +185,11 @@ fn reader(dashboard: &Inner, asked: &Asked) -> Reader {
 }
 
 /// What relay and tunnels know of a home right now.
-fn seen(dashboard: &Inner, home: &Home) -> Seen {
+fn known(dashboard: &Inner, home: &Home) -> Known {
     let agent = dashboard.relay.status(home.id);
-    Seen {
-        is_new: home.state == State::Pending && agent.connected_since.is_none(),
-        error: home.error.clone(),
-        tunnel: dashboard.tunnels.connected_since(home.id),
-        agent: agent.connected_since,
-        machine: agent.machine,
-        version: agent.version,
-        home_assistant: agent.home_assistant,
-    }
+    let is_new = home.state == State::Pending && agent.connected_since.is_none();
+    let tunnel = dashboard.tunnels.connected_since(home.id);
+    Known { is_new, error: home.error.clone(), tunnel, agent }
 }
 
 /// A home's name and address.
@@ -206,11 +199,6 @@ pub fn place(dashboard: &Inner, home: &Home) -> Place {
         name: home.name.clone(),
         url: dashboard.homes.url(home),
         hostname: dashboard.homes.hostname(home),
-        is_new: seen(dashboard, home).is_new,
+        is_new: known(dashboard, home).is_new,
     }
-}
-
-/// The command that pairs an agent with this broker.
-fn pair(dashboard: &Inner) -> String {
-    format!("latchkey-agent pair --broker {}", dashboard.site.origin())
 }
