@@ -250,3 +250,53 @@ portal-state-returning = Returning
 portal-state-error = Error
 portal-state-unavailable = Unavailable
 portal-state-unknown = Not known yet
+
+## OAuth
+oauth-consent-title = Allow access
+oauth-consent-heading = Do you want to let this program in?
+oauth-it-may = It will be able to
+oauth-scope-workspace-read = see the name of your workspace
+oauth-scope-smarthome-read = see your homes and whether they are connected
+oauth-scope-smarthome-tunnel = connect the home to the internet, with the secret of its tunnel
+oauth-scope-relay = pass on what you share from the home, and switch what you allow
+oauth-scope-shares-manage = make links to things in your homes, and revoke them
+oauth-scope-tunnels-manage = manage the tunnels of all homes
+oauth-choose-something = Choose at least one thing to allow, or deny the request.
+oauth-which-home = Which home is this?
+oauth-home-taken = has an agent already; the new one takes its place
+oauth-new-home = A new home
+oauth-new-home-name = Name of the new home
+oauth-new-home-default = Home
+oauth-choose-home = Choose a home first.
+oauth-name-home = A home's name has 1 to 60 characters.
+oauth-leads-to = Afterwards you are taken to
+oauth-allow = Allow
+oauth-deny = Deny
+oauth-signed-in-as = You are signed in as
+oauth-not-you = Not you?
+oauth-not-yours = Not yours to allow
+oauth-needs-manager = Only an owner or an admin of the workspace can connect an agent to a home. Ask one of them to do it, or sign in with another account.
+oauth-cannot-ask = This request cannot be answered
+oauth-unknown-client = The program that sent you here is not known to this site. Nothing was shared with it.
+oauth-wrong-address = The program that sent you here asked for the answer at an address that is not registered for it. Nothing was shared with it.
+oauth-repeated = The request names a program or an address twice. Nothing was shared with anyone.
+oauth-device-title = Connect a device
+oauth-device-intro = Type the code that the device or program shows you.
+oauth-device-code = Code
+oauth-device-continue = Continue
+oauth-device-from = Asked from
+oauth-device-near = your network
+oauth-device-far = a different network than yours
+oauth-device-when = Asked
+oauth-minutes-ago = { $minutes ->
+    [0] less than a minute ago
+    [one] one minute ago
+   *[other] { $minutes } minutes ago
+}
+oauth-device-warning = Continue only if you started this yourself and the device in front of you shows this very code. If somebody sent you the code, deny the request.
+oauth-code-unknown = No device is waiting with this code. Check the code; it may also have lapsed, or been answered already.
+oauth-code-decided = Somebody has answered this request already.
+oauth-device-done = The device is let in
+oauth-device-done-text = You can close this page and go back to the device. It goes on by itself in a few seconds.
+oauth-device-denied = The device is not let in
+oauth-device-denied-text = You can close this page. If you did not start this yourself, somebody may have tried to get in; nothing was shared with them.

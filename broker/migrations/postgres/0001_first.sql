@@ -102,8 +102,10 @@ CREATE TABLE device_authorization (
     standing TEXT NOT NULL,
     account_id BIGINT REFERENCES account (id) ON DELETE CASCADE,
     home_id BIGINT REFERENCES home (id) ON DELETE CASCADE,
-    granted_scopes TEXT
+    granted_scopes TEXT,
+    decided_at BIGINT
 );
+CREATE INDEX device_authorization_from ON device_authorization (asked_from);
 
 CREATE TABLE token (
     token_hash BYTEA PRIMARY KEY NOT NULL,
