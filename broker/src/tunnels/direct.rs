@@ -147,8 +147,8 @@ impl Direct {
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
-        let line = self.lines().get(&home).cloned().ok_or(Away::NotConnected)?;
         headers::vet(&request, visitor)?;
+        let line = self.lines().get(&home).cloned().ok_or(Away::NotConnected)?;
         match websocket::asked_by(&request) {
             true => websocket::forward(&line, visitor, request).await,
             false => {
