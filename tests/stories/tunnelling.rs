@@ -4,6 +4,7 @@
 
 mod door;
 mod endings;
+mod keeping;
 mod smuggling;
 mod speed;
 mod streams;

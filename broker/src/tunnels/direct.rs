@@ -6,13 +6,14 @@
 
 mod headers;
 mod line;
+pub mod patient;
 pub mod strict;
 mod websocket;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -20,6 +21,7 @@ use shared::id::HomeId;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use line::Line;
 
@@ -32,6 +34,9 @@ pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, BodyError>;
 /// How many changes a slow listener may be behind. When it is more, it hears `Lagged` and reads
 /// [`Direct::since`] again.
 const CHANGES: usize = 256;
+
+/// A ping after this long without a frame, and the time until it must be answered.
+const PING: Duration = Duration::from_secs(10);
 
 /// Where a forwarded request came from.
 #[derive(Debug, Clone)]
@@ -90,13 +95,21 @@ pub struct Change {
 pub struct Direct {
     lines: Arc<Mutex<HashMap<HomeId, Arc<Line>>>>,
     changes: broadcast::Sender<Change>,
+    ping: Duration,
     stop: CancellationToken,
 }
 
 impl Direct {
     /// An empty hub. When `stop` is cancelled all lines end.
     pub fn new(stop: CancellationToken) -> Self {
-        Self { lines: Arc::default(), changes: broadcast::channel(CHANGES).0, stop }
+        Self { lines: Arc::default(), changes: broadcast::channel(CHANGES).0, ping: PING, stop }
+    }
+
+    /// Another time between pings than ten seconds; a dead line is noticed within two of them. The agent
+    /// relies on hearing something every ten seconds, so only shorter ones make sense.
+    #[must_use]
+    pub fn pinging_every(self, ping: Duration) -> Self {
+        Self { ping, ..self }
     }
 
     /// Serves one dialled connection, from the moment after the 101, until it ends, a newer one of the same
@@ -105,17 +118,19 @@ impl Direct {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let opening = line::open(io, &self.stop);
+        let opening = line::open(io, self.ping, &self.stop);
         let (line, connection) = match self.stop.run_until_cancelled(opening).await {
             None => return Ended::Stopped,
             Some(Err(err)) => return Ended::NeverUp(err.to_string()),
             Some(Ok(opened)) => opened,
         };
         let registered = self.register(home, line);
+        info!(home.id = %home, "line up");
         let ended = registered.line.run(connection).await;
         let line = registered.line.clone();
         drop(registered);
         line.close().await;
+        info!(home.id = %home, ?ended, "line down");
         ended
     }
 
@@ -196,3 +211,6 @@ impl Drop for Registered<'_> {
         self.line.cut();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::tunnel::direct::{Dial, DialError, session};
+use broker::tunnels::direct::patient::Patient;
 use broker::tunnels::direct::strict::Strict;
 use broker::tunnels::direct::{Away, Body, Direct, Ended, Visitor};
 use bytes::Bytes;
@@ -95,17 +96,11 @@ impl Agent {
     }
 
     pub fn dial_with(broker: SocketAddr, token: &str, origin: Url) -> Self {
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
         let stop = CancellationToken::new();
         let dial = Dial {
             broker: format!("http://api.localhost:{}", broker.port()).parse().unwrap(),
             token: token.to_owned().into(),
-            tls: Arc::new(tls),
+            tls: tls(),
             origin,
             stop: stop.clone(),
         };
@@ -141,6 +136,17 @@ impl Drop for Browser {
     }
 }
 
+/// An agent's TLS settings, for plain connections: it trusts nobody.
+pub fn tls() -> Arc<rustls::ClientConfig> {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    Arc::new(tls)
+}
+
 pub fn empty() -> Body {
     Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync()
 }
@@ -165,7 +171,10 @@ impl Porter {
             tasks.spawn(self.stop.clone().run_until_cancelled_owned(async move {
                 let service = hyper::service::service_fn(move |request| porter.clone().answer(peer, request));
                 let server = hyper::server::conn::http1::Builder::new();
-                _ = server.serve_connection(TokioIo::new(Strict::new(tcp)), service).with_upgrades().await;
+                _ = server
+                    .serve_connection(TokioIo::new(Strict::new(Patient::new(tcp, PATIENCE))), service)
+                    .with_upgrades()
+                    .await;
             }));
         }
     }

@@ -39,6 +39,28 @@ async fn a_visitor_who_leaves_cancels_the_request() {
     assert_eq!(door.get(porch(), "/echo").await.0, StatusCode::OK);
 }
 
+/// Cancelled requests leave resets and stray frames behind; they must not add up to the end of the line.
+#[tokio::test]
+async fn hundreds_of_visitors_who_leave_do_not_end_the_line() {
+    let (mut door, origin) = (Door::open().await, Origin::start().await);
+    let _agent = door.agent(porch(), &origin).await;
+    let since = door.direct.since(porch());
+    for _ in 0..5 {
+        let mut browsers = Vec::new();
+        for _ in 0..100 {
+            let mut browser = door.visit().await;
+            let request =
+                Request::get("/download/4000000").header(HOST, door.host(porch())).body(empty()).unwrap();
+            browsers.push((tokio::spawn(browser.sender.send_request(request)), browser));
+        }
+        assert_eq!(door.get(porch(), "/echo").await.0, StatusCode::OK);
+        drop(browsers);
+    }
+    assert_eq!(door.get(porch(), "/echo").await.0, StatusCode::OK);
+    assert_eq!(door.direct.since(porch()), since);
+    assert!(door.endings.try_recv().is_err());
+}
+
 #[tokio::test]
 async fn an_agent_that_leaves_is_an_error_not_a_wait() {
     let (mut door, origin) = (Door::open().await, Origin::start().await);

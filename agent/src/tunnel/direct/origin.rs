@@ -70,6 +70,15 @@ impl Remote {
         Some(Self { host, port: url.port_or_known_default()?, tls })
     }
 
+    #[cfg(test)]
+    pub(super) fn plain(address: std::net::SocketAddr) -> Self {
+        let host = match address.ip() {
+            IpAddr::V4(address) => Host::Ipv4(address),
+            IpAddr::V6(address) => Host::Ipv6(address),
+        };
+        Self { host, port: address.port(), tls: None }
+    }
+
     /// Connects; also tells the address from which we are seen there.
     pub(super) async fn connect(&self) -> io::Result<(Io, IpAddr)> {
         timeout(CONNECTING, self.connect_at_leisure()).await?
