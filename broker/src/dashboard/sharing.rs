@@ -95,7 +95,8 @@ impl Typed {
             "day" => Ok(Some(now.after(24 * HOUR))),
             "week" => Ok(Some(now.after(7 * 24 * HOUR))),
             "date" => {
-                let end = end_of_day(&self.date, self.offset).filter(|end| *end > now && *end <= now.after(FARTHEST));
+                let end = end_of_day(&self.date, self.offset)
+                    .filter(|end| *end > now && *end <= now.after(FARTHEST));
                 end.map(Some).ok_or("dashboard-wrong-date")
             }
             _ => Err("dashboard-wrong-until"),
