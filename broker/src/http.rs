@@ -13,8 +13,10 @@ pub mod fault;
 pub mod form;
 pub mod limit;
 pub mod page;
+pub mod patient;
 pub mod serve;
 pub mod socket;
+pub mod strict;
 pub mod words;
 
 use std::net::IpAddr;

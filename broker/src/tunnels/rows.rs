@@ -41,10 +41,7 @@ pub async fn find(db: &mut Db, home: HomeId) -> Result<Option<TunnelRow>> {
         .fetch_optional(db)
         .await?;
     row.map(|row| {
-        Ok(TunnelRow {
-            token_sealed: row.try_get("token_sealed")?,
-            grant: grant(row.try_get("grant_id")?)?,
-        })
+        Ok(TunnelRow { token_sealed: row.try_get("token_sealed")?, grant: grant(row.try_get("grant_id")?)? })
     })
     .transpose()
 }
