@@ -83,6 +83,7 @@ impl Agent {
                 let cloud = Arc::clone(&token_from);
                 async move { Ok(cloud.tunnel_token(fresh).await?) }.boxed()
             },
+            status: watch::Sender::new(tunnel::Status::Connecting),
         };
         tasks.vital("tunnel", tunnel::keep(keeper).map(Ok));
         let relay = Relay { cloud, home_assistant, tls, link };

@@ -1,1 +1,299 @@
-//! To come.
+//! People, their sessions, and the workspace each is in.
+//!
+//! A session is a random cookie whose hash lies in the database; forms carry a token derived from that
+//! cookie. The first account is made through a one-time address that the broker prints while there is none.
+//!
+//! Invariant: only [`SignedIn`] speaks for an account, and only a session that is alive makes one.
+
+mod password;
+mod rows;
+mod web;
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::Method;
+use shared::id::{AccountId, HomeId, WorkspaceId};
+use shared::secret::Secret;
+
+use crate::chance::{self, Kind};
+use crate::clock::Clock;
+use crate::http::cookie::Jar;
+use crate::http::form::Form;
+use crate::http::limit::{Limit, place};
+use crate::http::page::Frame;
+use crate::http::{Asked, Fault, Routes, Site, csrf, routes};
+use crate::store::Store;
+
+pub use password::Hashing;
+
+/// A session lives this long unused, and no longer than [`SESSION_AT_MOST`].
+const SESSION_IDLE: Duration = Duration::from_secs(30 * 24 * 3600);
+const SESSION_AT_MOST: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How exact "last seen" is: a write per request would cost more than it tells.
+const SEEN_EVERY: Duration = Duration::from_secs(60);
+
+const SESSION: Jar<'static> = Jar { name: "session", path: "/" };
+/// For forms of people who are not signed in.
+const VISIT: Jar<'static> = Jar { name: "visit", path: "/" };
+
+/// What a member of a workspace may do there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Everything, ownership included.
+    Owner,
+    /// Everything but ownership.
+    Admin,
+    /// See homes, answer comments.
+    Member,
+    /// See homes.
+    Observer,
+}
+
+impl Role {
+    /// May make homes, take tunnel tokens, share and revoke.
+    pub fn manages(self) -> bool {
+        matches!(self, Self::Owner | Self::Admin)
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Member => "member",
+            Self::Observer => "observer",
+        }
+    }
+
+    fn parse(word: &str) -> Self {
+        // A word this program does not know comes from a newer one: the least right is the safe reading.
+        [Self::Owner, Self::Admin, Self::Member]
+            .into_iter()
+            .find(|r| r.word() == word)
+            .unwrap_or(Self::Observer)
+    }
+}
+
+/// On whose behalf something is asked: a person's, or a program's that a person let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The person; none for a program of its own.
+    pub account: Option<AccountId>,
+    /// The workspace asked about.
+    pub workspace: WorkspaceId,
+    /// What may be done in it.
+    pub role: Role,
+    /// A program that was let into one home sees only that.
+    pub home: Option<HomeId>,
+}
+
+/// A person with a live session.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    /// Who.
+    pub account: AccountId,
+    /// What they are called.
+    pub name: String,
+    /// Their address.
+    pub email: String,
+    /// Their workspace.
+    pub workspace: WorkspaceId,
+    /// Their role in it.
+    pub role: Role,
+    cookie: Secret,
+}
+
+impl SignedIn {
+    /// Whether a form (or, without one, a script's request) comes from a page made for this session.
+    ///
+    /// # Errors
+    /// [`Fault::Forged`].
+    pub fn check(&self, asked: &Asked, form: Option<&Form>) -> Result<(), Fault> {
+        csrf::check(asked, form, &self.cookie)
+    }
+
+    /// What this person's pages carry.
+    pub fn frame(&self, asked: &Asked) -> Frame {
+        Frame { w: asked.words(), csrf: csrf::token(&self.cookie), account: Some(self.name.clone()) }
+    }
+
+    /// This person as a caller.
+    pub fn caller(&self) -> Caller {
+        Caller { account: Some(self.account), workspace: self.workspace, role: self.role, home: None }
+    }
+}
+
+/// The accounts.
+#[derive(Clone)]
+pub struct Accounts(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    clock: Clock,
+    site: Arc<Site>,
+    hashing: Hashing,
+    /// The hash of the one-time code, while there is no account.
+    first_run: Mutex<Option<Vec<u8>>>,
+    tries_by_place: Limit<std::net::IpAddr>,
+    tries_by_email: Limit<String>,
+}
+
+impl Accounts {
+    /// The accounts in a store.
+    pub fn new(store: Store, clock: Clock, site: Arc<Site>, password_memory_kib: u32) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            clock,
+            site,
+            hashing: Hashing::new(password_memory_kib),
+            first_run: Mutex::default(),
+            tries_by_place: Limit::new(TEN, Duration::from_secs(12)),
+            tries_by_email: Limit::new(TEN, Duration::from_secs(6)),
+        }))
+    }
+
+    /// The one-time address that makes the first account, while there is none (D5).
+    pub async fn first_run_address(&self) -> Result<Option<String>, Fault> {
+        if rows::any(&mut *self.0.store.read().await?).await? {
+            return Ok(None);
+        }
+        let code = chance::token(Kind::FirstRun);
+        *self.0.first_run.lock().unwrap_or_else(PoisonError::into_inner) = Some(chance::hash(code.expose()));
+        Ok(Some(self.0.site.address(&format!("/first-run?code={}", code.expose()))))
+    }
+
+    /// Whose session a request carries, if it carries a live one.
+    pub async fn signed_in(&self, asked: &Asked) -> Result<Option<SignedIn>, Fault> {
+        let Some(cookie) = SESSION.read(asked).filter(|c| chance::looks_like(Kind::Session, c.expose()))
+        else {
+            return Ok(None);
+        };
+        let (hash, now) = (chance::hash(cookie.expose()), self.0.clock.now());
+        let Some(row) = rows::session(&mut *self.0.store.read().await?, &hash, now).await? else {
+            return Ok(None);
+        };
+        if now.since(row.seen_at) > SEEN_EVERY {
+            let mut tx = self.0.store.begin().await?;
+            let until = now.after(SESSION_IDLE).min(row.created_at.after(SESSION_AT_MOST));
+            rows::see(&mut tx, &hash, now, until).await?;
+            tx.commit().await?;
+        }
+        let rows::SessionRow { account, name, email, workspace, role, .. } = row;
+        Ok(Some(SignedIn { account, name, email, workspace, role, cookie }))
+    }
+
+    /// Whose session a request carries.
+    ///
+    /// # Errors
+    /// [`Fault::SignIn`], which leads back here afterwards.
+    pub async fn require(&self, asked: &Asked) -> Result<SignedIn, Fault> {
+        let query = if asked.query.is_empty() { String::new() } else { format!("?{}", asked.query) };
+        let here =
+            if asked.method == Method::GET { format!("{}{query}", asked.path) } else { "/".to_owned() };
+        self.signed_in(asked).await?.ok_or(Fault::SignIn(here))
+    }
+
+    /// Which workspace an account is in, and as what.
+    pub async fn membership(&self, account: AccountId) -> Result<Option<(WorkspaceId, Role)>, Fault> {
+        Ok(rows::membership(&mut *self.0.store.read().await?, account).await?)
+    }
+
+    /// A workspace's id, name and slug.
+    pub async fn workspace(&self, id: WorkspaceId) -> Result<Option<(WorkspaceId, String, String)>, Fault> {
+        let found = rows::workspace(&mut *self.0.store.read().await?, id).await?;
+        Ok(found.map(|(name, slug)| (id, name, slug)))
+    }
+
+    /// Forgets sessions that have lapsed; how many.
+    pub async fn forget_lapsed(&self) -> Result<u64, Fault> {
+        let mut tx = self.0.store.begin().await?;
+        let gone = rows::forget_sessions(&mut tx, self.0.clock.now()).await?;
+        tx.commit().await?;
+        Ok(gone)
+    }
+
+    /// `/sign-in`, `/sign-out` and `/first-run`.
+    pub fn routes(&self) -> Routes {
+        let accounts = self.clone();
+        routes(self.0.site.clone(), &["sign-in", "sign-out", "first-run"], move |asked| {
+            let accounts = accounts.clone();
+            async move { web::answer(&accounts, &asked).await }
+        })
+    }
+
+    /// Checks an address and a password; `None` is all that a wrong one is told (WB-05).
+    async fn check_password(&self, email: &str, password: Secret) -> Result<Option<AccountId>, Fault> {
+        let found = rows::password(&mut *self.0.store.read().await?, &normal(email)).await?;
+        let (account, hash) = found.map_or((None, None), |(account, hash)| (Some(account), Some(hash)));
+        Ok(self.0.hashing.verify(password, hash).await?.then_some(account).flatten())
+    }
+
+    async fn begin_session(&self, account: AccountId) -> Result<Secret, Fault> {
+        let (cookie, now) = (chance::token(Kind::Session), self.0.clock.now());
+        let mut tx = self.0.store.begin().await?;
+        rows::add_session(&mut tx, &chance::hash(cookie.expose()), account, now, now.after(SESSION_IDLE))
+            .await?;
+        tx.commit().await?;
+        Ok(cookie)
+    }
+
+    async fn end_session(&self, signed_in: &SignedIn) -> Result<(), Fault> {
+        let mut tx = self.0.store.begin().await?;
+        rows::end_session(&mut tx, &chance::hash(signed_in.cookie.expose())).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Whether the code of the one-time address is the one that was printed and is still good.
+    fn is_first_run_code(&self, code: &str) -> bool {
+        let hash = chance::hash(code);
+        self.0.first_run.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&hash)
+    }
+
+    /// Makes the first account and its workspace; false when there is an account already.
+    async fn make_first(&self, new: NewAccount) -> Result<Option<AccountId>, Fault> {
+        let NewAccount { name, email, password } = new;
+        let hash = self.0.hashing.hash(password).await?;
+        let account = AccountId::from_random_bits(chance::bits());
+        let workspace = WorkspaceId::from_random_bits(chance::bits());
+        let now = self.0.clock.now();
+        let mut tx = self.0.store.begin().await?;
+        rows::only_writer(&mut tx).await?;
+        if rows::any(&mut tx).await? {
+            return Ok(None);
+        }
+        rows::add(
+            &mut tx,
+            &rows::NewRow { account, email: &normal(&email), name: &name, password: &hash, now },
+        )
+        .await?;
+        rows::add_workspace(&mut tx, workspace, &name, now).await?;
+        rows::add_member(&mut tx, workspace, account, Role::Owner).await?;
+        tx.commit().await?;
+        *self.0.first_run.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(Some(account))
+    }
+
+    /// Counts one try at signing in.
+    fn take_try(&self, asked: &Asked, email: &str) -> Result<(), Fault> {
+        self.0.tries_by_place.take(&place(asked.peer.ip))?;
+        self.0.tries_by_email.take(&normal(email))
+    }
+}
+
+const TEN: NonZeroU32 = NonZeroU32::new(10).expect("ten is not zero");
+
+/// What an account is made of.
+struct NewAccount {
+    name: String,
+    email: String,
+    password: Secret,
+}
+
+/// One spelling for an address: people type capitals and spaces that mean nothing.
+fn normal(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,257 @@
-//! To come.
+//! Homes: each a Home Assistant with a name of its own on the internet, and proof of being allowed in one.
+//!
+//! Invariant: a home of another workspace looks like a home that is not there. Only [`Homes::owned`] makes
+//! an [`Owned`], so nothing that needs one can be done to somebody else's home.
+
+mod rows;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use shared::id::{AccountId, HomeId, WorkspaceId};
+
+use crate::accounts::Caller;
+use crate::chance;
+use crate::clock::{Clock, Timestamp};
+use crate::http::{Fault, Site};
+use crate::store::{self, Store};
+
+/// How many homes a workspace may have.
+const MOST: i64 = 1000;
+/// Where Home Assistant listens unless told otherwise.
+pub const DEFAULT_PORT: u16 = 8123;
+
+/// How far the making (or unmaking) of a home is (T1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Written down; its tunnel is not made yet.
+    Pending,
+    /// Its tunnel is there.
+    Active,
+}
+
+impl State {
+    /// The word of the JSON routes and the database.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+        }
+    }
+}
+
+/// A home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    /// Its id.
+    pub id: HomeId,
+    /// Whose it is.
+    pub workspace: WorkspaceId,
+    /// What people call it.
+    pub name: String,
+    /// Its part of the hostname.
+    pub label: String,
+    /// Home Assistant's port on the agent's side.
+    pub ha_port: u16,
+    /// How far it is made.
+    pub state: State,
+    /// What is wrong with it, for its owner.
+    pub error: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A home whose owner or admin is asking.
+#[derive(Debug, Clone)]
+pub struct Owned(Home);
+
+impl Deref for Owned {
+    type Target = Home;
+    fn deref(&self) -> &Home {
+        &self.0
+    }
+}
+
+/// The homes.
+#[derive(Clone)]
+pub struct Homes {
+    store: Store,
+    clock: Clock,
+    site: Arc<Site>,
+    domain: Arc<str>,
+}
+
+impl Homes {
+    /// The homes in a store; `domain` is what their hostnames end in.
+    pub fn new(store: Store, clock: Clock, site: Arc<Site>, domain: &str) -> Self {
+        Self { store, clock, site, domain: domain.into() }
+    }
+
+    /// All homes the caller may see, by name.
+    pub async fn list(&self, caller: &Caller) -> Result<Vec<Home>, Fault> {
+        let mut homes = rows::of(&mut *self.store.read().await?, caller.workspace).await?;
+        homes.retain(|home| caller.home.is_none_or(|only| only == home.id));
+        Ok(homes)
+    }
+
+    /// A home the caller may see.
+    ///
+    /// # Errors
+    /// [`Fault::NotFound`] when it is not there or not theirs.
+    pub async fn visible(&self, id: HomeId, caller: &Caller) -> Result<Home, Fault> {
+        let home = rows::find(&mut *self.store.read().await?, id).await?;
+        home.filter(|home| home.workspace == caller.workspace && caller.home.is_none_or(|only| only == id))
+            .ok_or(Fault::NotFound)
+    }
+
+    /// A home the caller may manage.
+    ///
+    /// # Errors
+    /// [`Fault::NotFound`] as above; 403 `insufficient_role` when they may only look.
+    pub async fn owned(&self, id: HomeId, caller: &Caller) -> Result<Owned, Fault> {
+        let home = self.visible(id, caller).await?;
+        manages(caller)?;
+        Ok(Owned(home))
+    }
+
+    /// Makes a home, still without a tunnel.
+    ///
+    /// # Errors
+    /// 403 `insufficient_role`; [`Fault::Bad`] for a name that is empty, too long or has control characters,
+    /// a port 0, or one home too many.
+    pub async fn create(&self, name: &str, ha_port: u16, caller: &Caller) -> Result<Owned, Fault> {
+        manages(caller)?;
+        let name = name.trim();
+        if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
+            return Err(Fault::bad("a home's name has 1 to 60 characters"));
+        }
+        if ha_port == 0 {
+            return Err(Fault::bad("a port is between 1 and 65535"));
+        }
+        for tail in [0, 4, 8, 12] {
+            if let Some(home) = self.try_create(name, &label(name, tail), ha_port, caller).await? {
+                return Ok(Owned(home));
+            }
+        }
+        Err(Fault::Unavailable("no free hostname was found".to_owned()))
+    }
+
+    /// Makes a home under a label; `None` when another home has it.
+    async fn try_create(
+        &self,
+        name: &str,
+        label: &str,
+        ha_port: u16,
+        caller: &Caller,
+    ) -> Result<Option<Home>, Fault> {
+        let mut tx = self.store.begin().await?;
+        if rows::count(&mut tx, caller.workspace).await? >= MOST {
+            return Err(Fault::bad(format!("a workspace has at most {MOST} homes")));
+        }
+        let home = Home {
+            id: HomeId::from_random_bits(chance::bits()),
+            workspace: caller.workspace,
+            name: name.to_owned(),
+            label: label.to_owned(),
+            ha_port,
+            state: State::Pending,
+            error: None,
+            created_at: self.clock.now(),
+        };
+        let by = caller.account.map_or(0, AccountId::number);
+        match rows::add(&mut tx, &home, by).await {
+            Err(failure) if store::is_taken(&failure) => Ok(None),
+            added => {
+                added?;
+                tx.commit().await?;
+                Ok(Some(home))
+            }
+        }
+    }
+
+    /// Notes that the home has its tunnel.
+    pub async fn activate(&self, home: &Owned) -> Result<(), Fault> {
+        let mut tx = self.store.begin().await?;
+        rows::set_state(&mut tx, home.id, State::Active).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The home that has a label.
+    pub async fn by_label(&self, label: &str) -> Result<Option<HomeId>, Fault> {
+        Ok(rows::by_label(&mut *self.store.read().await?, label).await?)
+    }
+
+    /// The label in a `Host` header, if it names a home's host: `lakehouse` in `lakehouse.example.org:8443`.
+    pub fn label_in<'a>(&self, host: &'a str) -> Option<&'a str> {
+        let host = host
+            .rsplit_once(':')
+            .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+            .map_or(host, |(host, _)| host);
+        let split = host.len().checked_sub(self.domain.len() + 1)?;
+        let (label, rest) = host.split_at_checked(split)?;
+        let rest = rest.strip_prefix('.')?;
+        (rest.eq_ignore_ascii_case(&self.domain) && !label.is_empty() && !label.contains('.'))
+            .then_some(label)
+    }
+
+    /// The home's whole hostname.
+    pub fn hostname(&self, home: &Home) -> String {
+        format!("{}.{}", home.label, self.domain)
+    }
+
+    /// The address to open in a browser.
+    pub fn url(&self, home: &Home) -> String {
+        let port = self.site.public_url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{}{port}/", self.site.public_url.scheme(), self.hostname(home))
+    }
+}
+
+fn manages(caller: &Caller) -> Result<(), Fault> {
+    let missing = || Fault::Forbidden("insufficient_role", "an owner or admin may do this".to_owned());
+    if caller.role.manages() { Ok(()) } else { Err(missing()) }
+}
+
+/// Names that would mislead or that other services look for.
+const RESERVED: [&str; 12] = [
+    "www",
+    "api",
+    "mail",
+    "admin",
+    "login",
+    "latchkey",
+    "app",
+    "dashboard",
+    "ftp",
+    "ns1",
+    "ns2",
+    "localhost",
+];
+
+/// A hostname label of a name: its letters and digits, and `tail` random characters where the bare one is taken.
+fn label(name: &str, tail: usize) -> String {
+    let mut label = String::new();
+    for c in name.to_lowercase().chars() {
+        if c.is_ascii_alphanumeric() {
+            label.push(c);
+        } else if !label.is_empty() && !label.ends_with('-') {
+            label.push('-');
+        }
+    }
+    label.truncate(40);
+    let label = label.trim_matches('-');
+    let bare = if label.is_empty() { "home" } else { label };
+    if tail == 0 && !RESERVED.contains(&bare) && !bare.starts_with("xn-") {
+        return bare.to_owned();
+    }
+    format!(
+        "{}-{}",
+        bare.trim_start_matches("xn-"),
+        chance::text(tail.max(4), b"abcdefghijkmnpqrstuvwxyz23456789")
+    )
+}
+
+#[cfg(test)]
+pub use rows::tests::add_workspace;
+
+#[cfg(test)]
+mod tests;

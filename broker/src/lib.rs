@@ -2,7 +2,8 @@
 //!
 //! The modules stand on a ladder: each may lean only on those above it in this list. A test checks it.
 
-pub mod clock; // what time it is, how tests turn it, and where chance comes from
+pub mod clock; // what time it is, and how tests turn it
+mod chance; // where ids, codes and tokens come from
 pub mod config; // every setting, read once
 mod vault; // sealing secrets at rest; keys and their rotation
 pub mod store; // the one door to the database

@@ -1,1 +1,150 @@
-//! To come.
+//! Letting programs act for people: an OAuth 2.0 provider (RFC 6749 with RFC 9700's advice).
+//!
+//! **A. Authorization code** (RFC 6749 section 4.1, PKCE of RFC 7636; `authorize`, `exchange`)
+//!  1. The browser brings the request. Client and redirect URI are checked first; without both, nothing is
+//!     sent anywhere.
+//!  2. Whoever is not signed in does that first, with the request whole in `next`.
+//!  3. The person sees who asks for what, narrows it, and for an agent chooses or makes the home (O7).
+//!  4. The browser goes back with a code (or the refusal), the state and the issuer (RFC 9207).
+//!  5. The client brings the code. It is spent by that, whatever comes of it.
+//!  6. Redirect URI and verifier must be those of the request.
+//!  7. A family begins; the code notes which, so that showing it again takes back what it bought.
+//!
+//! **B. Device** (RFC 8628; `device`, `exchange`)
+//!  1. The device asks, and is counted.
+//!  2. It gets a device code to poll with and a user code to show.
+//!  3. A person who is signed in types the user code and sees who asks, from where, since when.
+//!  4. The first decision stands.
+//!  5. The device polls; too fast, and it is slowed down for good.
+//!  6. An approval is spent and a family begins.
+//!
+//! **C. Refresh** (RFC 6749 section 6, RFC 9700 section 4.14.2; `exchange`)
+//!  1. The family's row is taken, so those who come at once stand in a line.
+//!  2. The token's first use brings the next pair.
+//!  3. The same token again, while nothing that came of it was used: the answer was lost. The successors are
+//!     revoked and a new pair is made.
+//!  4. The same token again after a successor was used: somebody else has it. The family ends.
+//!
+//!  An access token lives its hour whatever its refresh token does meanwhile, unless its family ends or it was
+//!  superseded in step 3. A narrower `scope` is for that access token only. `resource` (RFC 8707) is not read.
+//!
+//! **D. Revocation** (RFC 7009; `revoke`)
+//!  1. The client proves who it is. 2. Either of its tokens ends the whole grant. 3. When that is on disk it is
+//!     answered, and told to whoever keeps something open for the grant.
+//!
+//! Invariant: codes and tokens exist here as hashes only. A code that another client shows is unknown to it,
+//! and stays good for its own.
+
+mod authorize;
+mod bearer;
+mod client;
+mod consent;
+mod device;
+mod exchange;
+mod grant;
+mod metadata;
+mod refusal;
+mod revoke;
+mod rows;
+mod token;
+mod tries;
+mod user_code;
+mod web;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::id::{AccountId, GrantId};
+use tokio::sync::broadcast;
+
+use crate::accounts::Accounts;
+use crate::clock::Clock;
+use crate::config::Lifetimes;
+use crate::homes::Homes;
+use crate::http::limit::Limit;
+use crate::http::{Fault, Routes, Site, routes};
+use crate::store::Store;
+
+pub use bearer::Bearer;
+use client::Client;
+use tries::Tries;
+
+/// How many ends of grants a listener may be behind before it must ask for each ([`OAuth::lives`]).
+const ENDS: usize = 1024;
+/// Failures of one client from one place.
+const FAILURES: (u32, Duration) = (20, Duration::from_secs(60));
+/// What has lapsed is kept a day longer, for whoever looks into what happened.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// The provider.
+#[derive(Clone)]
+pub struct OAuth(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    clock: Clock,
+    site: Arc<Site>,
+    lifetimes: Lifetimes,
+    accounts: Accounts,
+    homes: Homes,
+    ended: broadcast::Sender<GrantId>,
+    failures: Tries<(String, IpAddr)>,
+    device_requests: Limit<IpAddr>,
+    wrong_codes: Tries<AccountId>,
+    wrong_codes_here: Tries<IpAddr>,
+}
+
+impl OAuth {
+    /// The provider over a store.
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        site: Arc<Site>,
+        lifetimes: Lifetimes,
+        accounts: Accounts,
+        homes: Homes,
+    ) -> Self {
+        let (requests, every) = device::REQUESTS;
+        Self(Arc::new(Inner {
+            store,
+            clock,
+            site,
+            lifetimes,
+            accounts,
+            homes,
+            ended: broadcast::Sender::new(ENDS),
+            failures: Tries::new(FAILURES.0, FAILURES.1),
+            device_requests: Limit::new(requests, every),
+            wrong_codes: Tries::new(device::WRONG_CODES.0, device::WRONG_CODES.1),
+            wrong_codes_here: Tries::new(device::WRONG_CODES_HERE.0, device::WRONG_CODES_HERE.1),
+        }))
+    }
+
+    /// Writes the built-in client down, if it is not there.
+    pub async fn seed(&self) -> Result<(), Fault> {
+        let mut tx = self.0.store.begin().await?;
+        rows::add_client(&mut tx, &Client::agent(), self.0.clock.now()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Forgets codes, devices, tokens and grants that lapsed a day ago or more; how many rows.
+    pub async fn forget_lapsed(&self) -> Result<u64, Fault> {
+        let mut tx = self.0.store.begin().await?;
+        let gone = rows::forget(&mut tx, self.0.clock.now(), KEPT).await?;
+        tx.commit().await?;
+        Ok(gone)
+    }
+
+    /// `/oauth2/…`, `/device` and the metadata under `/.well-known/`.
+    pub fn routes(&self) -> Routes {
+        let oauth = self.clone();
+        routes(self.0.site.clone(), &["oauth2", "device", ".well-known"], move |asked| {
+            let oauth = oauth.clone();
+            async move { web::answer(&oauth, &asked).await }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

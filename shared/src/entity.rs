@@ -51,7 +51,9 @@ impl FromStr for EntityId {
                 && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         };
         match text.split_once('.') {
-            Some((domain, name)) if text.len() <= 255 && word(domain) && word(name) && !domain.contains("__") => {
+            Some((domain, name))
+                if text.len() <= 255 && word(domain) && word(name) && !domain.contains("__") =>
+            {
                 Ok(Self(text.into()))
             }
             _ => Err(NotAnEntityId),
@@ -161,7 +163,18 @@ mod tests {
         for good in ["light.porch", "sensor.load_0001", "a.1", "binary_sensor.front_door"] {
             assert_eq!(good.parse::<EntityId>().map(|e| e.as_str().to_owned()), Ok(good.to_owned()));
         }
-        for bad in ["", "all", "light.", ".porch", "Light.porch", "light.porch lamp", "light.a.b", "light._a", "li__ght.a", "light.a\n"] {
+        for bad in [
+            "",
+            "all",
+            "light.",
+            ".porch",
+            "Light.porch",
+            "light.porch lamp",
+            "light.a.b",
+            "light._a",
+            "li__ght.a",
+            "light.a\n",
+        ] {
             assert_eq!(bad.parse::<EntityId>(), Err(NotAnEntityId), "{bad:?}");
         }
     }
@@ -175,7 +188,9 @@ mod tests {
 
     #[test]
     fn an_action_is_a_service_of_home_assistant() {
-        for (action, word) in [(Action::Toggle, "toggle"), (Action::TurnOn, "turn_on"), (Action::TurnOff, "turn_off")] {
+        for (action, word) in
+            [(Action::Toggle, "toggle"), (Action::TurnOn, "turn_on"), (Action::TurnOff, "turn_off")]
+        {
             assert_eq!(serde_json::to_string(&action).unwrap(), format!("\"{word}\""));
             assert_eq!(word.parse(), Ok(action));
             assert_eq!(action.service(), word);

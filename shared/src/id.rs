@@ -98,7 +98,8 @@ mod tests {
     #[test]
     fn an_id_has_one_spelling() {
         assert_eq!("42".parse::<HomeId>().map(HomeId::number), Ok(42));
-        for bad in ["", "0", "-1", "+1", "01", "1.0", "9007199254740992", "99999999999999999999", " 1", "1e3"] {
+        for bad in ["", "0", "-1", "+1", "01", "1.0", "9007199254740992", "99999999999999999999", " 1", "1e3"]
+        {
             assert_eq!(bad.parse::<HomeId>(), Err(NotAnId), "{bad:?}");
         }
     }

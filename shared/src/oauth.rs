@@ -84,7 +84,9 @@ pub struct UnknownScope;
 impl Scopes {
     /// What the agent asks for.
     pub fn agent() -> Self {
-        [Scope::WorkspaceRead, Scope::SmarthomeRead, Scope::SmarthomeTunnel, Scope::Relay].into_iter().collect()
+        [Scope::WorkspaceRead, Scope::SmarthomeRead, Scope::SmarthomeTunnel, Scope::Relay]
+            .into_iter()
+            .collect()
     }
 
     /// Reads words with spaces between; an empty text is the empty set.

@@ -4,6 +4,12 @@
 //! `Upgrade:` [`DIRECT_PROTOCOL`] and the tunnel token in `Authorization: Bearer`. The broker answers 101 and
 //! the roles turn round: on that connection the broker is the HTTP/2 client and the agent the server
 //! (WebSockets by RFC 8441).
+//!
+//! 1. The broker's first request is [`DIRECT_HELLO`] to [`DIRECT_CONTROL`]; any answer will do. Only then is
+//!    the line used: it is proof that somebody serves, and the agent's settings have come before it.
+//! 2. Each visitor's request follows as a stream of its own, with the visitor's `Host` as `:authority`.
+//! 3. An agent that gets no answer from Home Assistant says 502 with [`DIRECT_ORIGIN_HEADER`].
+//! 4. When another agent of the home has dialled, the broker asks [`DIRECT_TAKEN_OVER`] and hangs up.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +24,22 @@ pub const DIRECT_PROTOCOL: &str = "latchkey-tunnel-1";
 
 /// Direct tunnel tokens begin with this; Cloudflare's begin with `eyJ`.
 pub const DIRECT_TOKEN_PREFIX: &str = "lkt_";
+
+/// The authority of what the broker says to the agent itself. No visitor's request carries it: `.invalid`
+/// is nobody's name (RFC 6761 section 6.4).
+pub const DIRECT_CONTROL: &str = "agent.invalid";
+
+/// The path of the first request down a fresh line.
+pub const DIRECT_HELLO: &str = "/hello";
+
+/// The path that tells an agent that it has been replaced and should not come back soon.
+pub const DIRECT_TAKEN_OVER: &str = "/taken-over";
+
+/// The header on an agent's own 502; it never stands on an answer of Home Assistant.
+pub const DIRECT_ORIGIN_HEADER: &str = "latchkey-origin";
+
+/// Its value.
+pub const DIRECT_ORIGIN_UNREACHABLE: &str = "unreachable";
 
 /// `GET /api/smarthome/homes/{id}/tunnel-token`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -34,11 +34,21 @@ fn upstream_words_are_frozen() {
         r#"{"type":"hello","version":"0.1.0","machine":"pi"}"#,
     );
     assert_wire(
-        Upstream::HomeAssistant { state: HomeAssistantState::Running, version: Some("2026.2.3".into()), reason: None },
+        Upstream::HomeAssistant {
+            state: HomeAssistantState::Running,
+            version: Some("2026.2.3".into()),
+            reason: None,
+        },
         r#"{"type":"home_assistant","state":"running","version":"2026.2.3"}"#,
     );
-    assert_wire(Upstream::States { states: vec![lit()] }, &format!(r#"{{"type":"states","states":[{LIT}]}}"#));
-    assert_wire(Upstream::Gone { entity_ids: vec![porch()] }, r#"{"type":"gone","entity_ids":["light.porch"]}"#);
+    assert_wire(
+        Upstream::States { states: vec![lit()] },
+        &format!(r#"{{"type":"states","states":[{LIT}]}}"#),
+    );
+    assert_wire(
+        Upstream::Gone { entity_ids: vec![porch()] },
+        r#"{"type":"gone","entity_ids":["light.porch"]}"#,
+    );
     assert_wire(
         Upstream::Listing {
             request: 7,

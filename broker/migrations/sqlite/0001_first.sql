@@ -1,0 +1,146 @@
+CREATE TABLE account (
+    id BIGINT PRIMARY KEY NOT NULL,
+    email TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    password TEXT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE session (
+    token_hash BLOB PRIMARY KEY NOT NULL,
+    account_id BIGINT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    created_at BIGINT NOT NULL,
+    seen_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX session_account ON session (account_id);
+
+CREATE TABLE workspace (
+    id BIGINT PRIMARY KEY NOT NULL,
+    name TEXT NOT NULL,
+    slug TEXT NOT NULL UNIQUE,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE member (
+    workspace_id BIGINT NOT NULL REFERENCES workspace (id) ON DELETE CASCADE,
+    account_id BIGINT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    role TEXT NOT NULL,
+    PRIMARY KEY (workspace_id, account_id)
+);
+
+CREATE TABLE home (
+    id BIGINT PRIMARY KEY NOT NULL,
+    workspace_id BIGINT NOT NULL REFERENCES workspace (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    label TEXT NOT NULL UNIQUE,
+    ha_port BIGINT NOT NULL,
+    state TEXT NOT NULL,
+    error TEXT,
+    created_by BIGINT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+CREATE INDEX home_workspace ON home (workspace_id);
+
+CREATE TABLE tunnel (
+    home_id BIGINT PRIMARY KEY NOT NULL REFERENCES home (id) ON DELETE CASCADE,
+    tunnel_id TEXT NOT NULL UNIQUE,
+    token_hash BLOB NOT NULL UNIQUE,
+    token_sealed BLOB NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE client (
+    client_id TEXT PRIMARY KEY NOT NULL,
+    name TEXT NOT NULL,
+    secret_hash BLOB,
+    redirect_uris TEXT NOT NULL,
+    grants TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    disabled_at BIGINT
+);
+
+CREATE TABLE oauth_grant (
+    id BIGINT PRIMARY KEY NOT NULL,
+    client_id TEXT NOT NULL REFERENCES client (client_id) ON DELETE CASCADE,
+    account_id BIGINT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    home_id BIGINT REFERENCES home (id) ON DELETE CASCADE,
+    scopes TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    ends_at BIGINT NOT NULL,
+    revoked_at BIGINT,
+    revoked_why TEXT
+);
+CREATE INDEX oauth_grant_account ON oauth_grant (account_id);
+CREATE INDEX oauth_grant_home ON oauth_grant (home_id);
+
+CREATE TABLE authorization_code (
+    code_hash BLOB PRIMARY KEY NOT NULL,
+    client_id TEXT NOT NULL REFERENCES client (client_id) ON DELETE CASCADE,
+    account_id BIGINT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    home_id BIGINT REFERENCES home (id) ON DELETE CASCADE,
+    scopes TEXT NOT NULL,
+    redirect_uri TEXT NOT NULL,
+    redirect_uri_sent BIGINT NOT NULL,
+    challenge TEXT,
+    expires_at BIGINT NOT NULL,
+    spent_at BIGINT,
+    grant_id BIGINT
+);
+
+CREATE TABLE device_authorization (
+    device_code_hash BLOB PRIMARY KEY NOT NULL,
+    user_code TEXT NOT NULL UNIQUE,
+    client_id TEXT NOT NULL REFERENCES client (client_id) ON DELETE CASCADE,
+    scopes TEXT NOT NULL,
+    asked_from TEXT NOT NULL,
+    asked_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    poll_interval BIGINT NOT NULL,
+    polled_at BIGINT,
+    standing TEXT NOT NULL,
+    account_id BIGINT REFERENCES account (id) ON DELETE CASCADE,
+    home_id BIGINT REFERENCES home (id) ON DELETE CASCADE,
+    granted_scopes TEXT,
+    decided_at BIGINT
+);
+CREATE INDEX device_authorization_from ON device_authorization (asked_from);
+
+CREATE TABLE token (
+    token_hash BLOB PRIMARY KEY NOT NULL,
+    grant_id BIGINT NOT NULL REFERENCES oauth_grant (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    parent_hash BLOB,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    used_at BIGINT,
+    revoked_at BIGINT
+);
+CREATE INDEX token_grant ON token (grant_id);
+CREATE INDEX token_parent ON token (parent_hash);
+
+CREATE TABLE shared_entity (
+    id BIGINT PRIMARY KEY NOT NULL,
+    home_id BIGINT NOT NULL REFERENCES home (id) ON DELETE CASCADE,
+    entity_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    area TEXT,
+    created_at BIGINT NOT NULL,
+    UNIQUE (home_id, entity_id)
+);
+
+CREATE TABLE link (
+    id BIGINT PRIMARY KEY NOT NULL,
+    shared_entity_id BIGINT NOT NULL REFERENCES shared_entity (id) ON DELETE CASCADE,
+    token_hash BLOB NOT NULL UNIQUE,
+    label TEXT NOT NULL,
+    permission TEXT NOT NULL,
+    created_by BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    revoked_at BIGINT,
+    used_at BIGINT
+);
+CREATE INDEX link_shared_entity ON link (shared_entity_id);

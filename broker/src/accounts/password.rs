@@ -1,0 +1,95 @@
+//! Passwords: argon2id, a bounded number at a time, and the same work for an account that does not exist.
+//!
+//! A password is hashed as the UTF-8 bytes that were typed, at most 1024 of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
+use shared::secret::Secret;
+use tokio::sync::Semaphore;
+
+use crate::http::Fault;
+
+/// The shortest password taken. Length is the only rule: others make people write them down.
+pub const SHORTEST: usize = 10;
+/// The longest, in bytes: hashing more would only cost time.
+pub const LONGEST: usize = 1024;
+
+const PASSES: u32 = 3;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The hashing of passwords.
+pub struct Hashing {
+    argon2: Argon2<'static>,
+    /// Each hash fills a core and its memory for a quarter of a second: so many at a time.
+    seats: Arc<Semaphore>,
+    /// What is verified for an account that is not there (WB-05).
+    dummy: String,
+}
+
+impl Hashing {
+    /// argon2id with so much memory a hash.
+    pub fn new(memory_kib: u32) -> Self {
+        let params = Params::new(memory_kib, PASSES, 1, None)
+            .expect("settings keep the memory within argon2's bounds");
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let dummy = format!(
+            "$argon2id$v=19$m={memory_kib},t={PASSES},p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        );
+        let seats = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+        Self { argon2, seats: Arc::new(Semaphore::new(seats)), dummy }
+    }
+
+    /// The hash of a new password, as a PHC string.
+    pub async fn hash(&self, password: Secret) -> Result<String, Fault> {
+        let argon2 = self.argon2.clone();
+        self.seated(move || argon2.hash_password(password.expose().as_bytes()).map(|hash| hash.to_string()))
+            .await?
+            .map_err(|err| anyhow!("hash a password: {err}").into())
+    }
+
+    /// Whether a password is the one that was hashed; `None` costs as much and is never right.
+    pub async fn verify(&self, password: Secret, hash: Option<String>) -> Result<bool, Fault> {
+        let known = hash.is_some();
+        let (argon2, hash) = (self.argon2.clone(), hash.unwrap_or_else(|| self.dummy.clone()));
+        let right = self.seated(move || {
+            let hash = PasswordHash::new(&hash).ok()?;
+            argon2.verify_password(password.expose().as_bytes(), &hash).ok()
+        });
+        Ok(right.await?.is_some() && known)
+    }
+
+    async fn seated<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+        let busy = || Fault::Unavailable("too many passwords at once".to_owned());
+        let seat =
+            tokio::time::timeout(PATIENCE, self.seats.clone().acquire_owned()).await.map_err(|_| busy())?;
+        let seat = seat.map_err(|_| busy())?;
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(seat);
+            done
+        });
+        done.await.map_err(|err| anyhow!("hash a password: {err}").into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_right_password_is_right() {
+        let hashing = Hashing::new(19 * 1024);
+        let secret = |text: &str| Secret::from(text.to_owned());
+        let hash = hashing.hash(secret("correct horse")).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=3,p=1$"), "{hash}");
+        assert!(hashing.verify(secret("correct horse"), Some(hash.clone())).await.unwrap());
+        assert!(!hashing.verify(secret("correct horsf"), Some(hash)).await.unwrap());
+        assert!(!hashing.verify(secret("correct horse"), None).await.unwrap());
+        assert!(PasswordHash::new(&hashing.dummy).is_ok(), "the dummy must cost a whole hash");
+    }
+}

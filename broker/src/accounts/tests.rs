@@ -1,0 +1,169 @@
+//! Signing in, driven through the handlers on a database of its own.
+
+use std::net::Ipv4Addr;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+
+use super::*;
+use crate::http::{Answer, Peer};
+use crate::store::Where;
+
+struct Browser {
+    accounts: Accounts,
+    cookies: Vec<(String, String)>,
+    _folder: tempfile::TempDir,
+}
+
+impl Browser {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Where::Sqlite(folder.path().join("test.db"));
+        let store = Store::open(&place, tokio_util::sync::CancellationToken::new()).await.unwrap();
+        let site = Arc::new(Site { public_url: "http://localhost:8420".parse().unwrap() });
+        Self {
+            accounts: Accounts::new(store, Clock::new(), site, 19 * 1024),
+            cookies: vec![],
+            _folder: folder,
+        }
+    }
+
+    fn asked(&self, method: Method, target: &str, form: &[(&str, &str)]) -> Asked {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, "application/x-www-form-urlencoded".parse().unwrap());
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        headers.insert(header::COOKIE, cookies.join("; ").parse().unwrap());
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        Asked {
+            method,
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers,
+            peer: Peer { ip: Ipv4Addr::LOCALHOST.into(), tls: false },
+            body: Bytes::from(body),
+            upgrade: None,
+            site: self.accounts.0.site.clone(),
+        }
+    }
+
+    async fn send(&mut self, asked: Asked) -> Result<Answer, Fault> {
+        let answer = web::answer(&self.accounts, &asked).await?;
+        for cookie in answer.headers().get_all(header::SET_COOKIE) {
+            let (pair, rest) = cookie.to_str().unwrap().split_once(';').unwrap();
+            let (name, value) = pair.split_once('=').unwrap();
+            assert!(rest.contains("HttpOnly") && rest.contains("SameSite=Lax"), "{rest}");
+            self.cookies.retain(|(known, _)| known != name);
+            if !rest.contains("Max-Age=0") {
+                self.cookies.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn get(&mut self, target: &str) -> Result<Answer, Fault> {
+        let asked = self.asked(Method::GET, target, &[]);
+        self.send(asked).await
+    }
+
+    async fn post(&mut self, target: &str, form: &[(&str, &str)]) -> Result<Answer, Fault> {
+        let cookie = self.cookies.first().map(|(_, value)| Secret::from(value.clone()));
+        let csrf = cookie.map(|cookie| csrf::token(&cookie)).unwrap_or_default();
+        let asked = self.asked(Method::POST, target, &[form, &[("csrf", csrf.as_str())]].concat());
+        self.send(asked).await
+    }
+
+    async fn first_run(&mut self) {
+        let address = self.accounts.first_run_address().await.unwrap().unwrap();
+        let code = address.split_once("code=").unwrap().1.to_owned();
+        self.get(&format!("/first-run?code={code}")).await.unwrap();
+        let form = [
+            ("code", code.as_str()),
+            ("name", "Ada"),
+            ("email", "Ada@Example.org "),
+            ("password", "long enough"),
+        ];
+        assert_eq!(self.post("/first-run", &form).await.unwrap().status(), StatusCode::SEE_OTHER);
+    }
+
+    async fn is_signed_in(&self) -> bool {
+        self.accounts.signed_in(&self.asked(Method::GET, "/", &[])).await.unwrap().is_some()
+    }
+
+    async fn sign_in(&mut self, password: &str) -> Result<Answer, Fault> {
+        self.get("/sign-in").await.unwrap();
+        self.post("/sign-in", &[("email", "ada@example.org"), ("password", password), ("next", "/homes/7")])
+            .await
+    }
+}
+
+#[tokio::test]
+async fn the_first_account_is_made_once_and_signed_in() {
+    let mut browser = Browser::new().await;
+    browser.first_run().await;
+    let who = browser.accounts.require(&browser.asked(Method::GET, "/", &[])).await.unwrap();
+    assert_eq!((who.email.as_str(), who.role), ("ada@example.org", Role::Owner));
+    assert_eq!(browser.accounts.membership(who.account).await.unwrap(), Some((who.workspace, Role::Owner)));
+    assert!(browser.accounts.first_run_address().await.unwrap().is_none());
+    assert!(matches!(browser.get("/first-run?code=x").await, Err(Fault::NotFound)));
+}
+
+#[tokio::test]
+async fn signing_out_kills_the_cookie_and_signing_in_makes_another() {
+    let mut browser = Browser::new().await;
+    browser.first_run().await;
+    let before = browser.cookies.clone();
+    browser.post("/sign-out", &[]).await.unwrap();
+    browser.cookies = before.clone();
+    assert!(!browser.is_signed_in().await, "a replayed cookie opens nothing");
+    browser.cookies.clear();
+    let refused = browser.sign_in("wrong password").await.unwrap();
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    let answer = browser.sign_in("long enough").await.unwrap();
+    assert_eq!(answer.headers()[header::LOCATION], "/homes/7");
+    assert!(browser.is_signed_in().await && browser.cookies != before);
+}
+
+#[tokio::test]
+async fn a_form_from_elsewhere_is_refused() {
+    let mut browser = Browser::new().await;
+    browser.first_run().await;
+    for (name, value) in [
+        ("sec-fetch-site", "same-site"),
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "https://evil"),
+        ("origin", "null"),
+    ] {
+        let csrf = csrf::token(&Secret::from(browser.cookies[0].1.clone()));
+        let mut asked = browser.asked(Method::POST, "/sign-out", &[("csrf", &csrf)]);
+        asked.headers.insert(name, value.parse().unwrap());
+        assert!(matches!(browser.send(asked).await, Err(Fault::Forged)), "{name}: {value}");
+    }
+    let asked = browser.asked(Method::POST, "/sign-out", &[("csrf", "guess")]);
+    assert!(matches!(browser.send(asked).await, Err(Fault::Forged)));
+    assert!(browser.is_signed_in().await);
+}
+
+#[tokio::test]
+async fn an_unused_session_lapses() {
+    let mut browser = Browser::new().await;
+    browser.first_run().await;
+    browser.accounts.0.clock.turn(SESSION_IDLE - Duration::from_secs(60));
+    assert!(browser.is_signed_in().await, "used before it lapsed, it goes on");
+    browser.accounts.0.clock.turn(SESSION_IDLE - Duration::from_secs(60));
+    assert!(browser.is_signed_in().await);
+    browser.accounts.0.clock.turn(SESSION_IDLE + Duration::from_secs(60));
+    assert!(!browser.is_signed_in().await);
+    assert_eq!(browser.accounts.forget_lapsed().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn guessing_a_password_is_slowed_down() {
+    let mut browser = Browser::new().await;
+    browser.first_run().await;
+    browser.cookies.clear();
+    for _ in 0..10 {
+        assert_eq!(browser.sign_in("wrong password").await.unwrap().status(), StatusCode::FORBIDDEN);
+    }
+    assert!(matches!(browser.sign_in("wrong password").await, Err(Fault::TooMany(_))));
+}

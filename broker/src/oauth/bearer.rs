@@ -1,0 +1,84 @@
+//! Bearer tokens at our own APIs (RFC 6750): who a program speaks for, read anew at each request.
+
+use http::header;
+use shared::id::GrantId;
+use shared::oauth::{Scope, Scopes};
+
+use super::{OAuth, rows};
+use crate::accounts::Caller;
+use crate::chance::{self, Kind};
+use crate::http::form::Form;
+use crate::http::{Asked, Fault};
+
+/// A program that was let in, and for whom it asks.
+#[derive(Debug, Clone)]
+pub struct Bearer {
+    /// For whom; with the one home the grant is bound to, if it is.
+    pub caller: Caller,
+    /// The grant; [`OAuth::revoked`] tells when it dies.
+    pub grant: GrantId,
+    /// What it may do.
+    pub scopes: Scopes,
+}
+
+impl OAuth {
+    /// The program that asks, if its token is alive and has the scope. Membership and role are the account's
+    /// of this moment, not of the consent.
+    ///
+    /// Whoever keeps a socket open on the strength of this subscribes to [`OAuth::revoked`] *before* the call,
+    /// or a revocation may fall between the two.
+    ///
+    /// # Errors
+    /// 401 without a token (no error code) and with a bad one (`invalid_token`); 403 `insufficient_scope`; 400
+    /// for a token in the query or the body, which logs and caches would keep.
+    pub async fn bearer(&self, asked: &Asked, needs: Scope) -> Result<Bearer, Fault> {
+        only_in_the_header(asked)?;
+        let token = asked.bearer().ok_or(Fault::Unauthorized(false))?;
+        if !chance::looks_like(Kind::Access, token) {
+            return Err(Fault::Unauthorized(true));
+        }
+        let (hash, now) = (chance::hash(token), self.0.clock.now());
+        let alive = rows::access(&mut *self.0.store.read().await?, &hash, now).await?;
+        let alive = alive.ok_or(Fault::Unauthorized(true))?;
+        let approval = &alive.approval;
+        let member = self.0.accounts.membership(approval.account).await?;
+        let (workspace, role) = member.ok_or(Fault::Unauthorized(true))?;
+        if !alive.is_used {
+            self.note_use(&hash).await?;
+        }
+        if !approval.scopes.has(needs) {
+            return Err(Fault::Forbidden("insufficient_scope", needs.word().to_owned()));
+        }
+        Ok(Bearer {
+            caller: Caller { account: Some(approval.account), workspace, role, home: approval.home },
+            grant: alive.family,
+            scopes: alive.approval.scopes,
+        })
+    }
+
+    /// The first use of an access token is what tells a lost answer from a stolen one, so it is on disk before
+    /// anything is answered.
+    async fn note_use(&self, hash: &[u8]) -> Result<(), Fault> {
+        let now = self.0.clock.now();
+        let mut tx = self.0.store.begin().await?;
+        if rows::use_token(&mut tx, hash, now).await? {
+            return Ok(tx.commit().await?);
+        }
+        // Somebody noted it, or superseded the token, since it was read.
+        let alive = rows::access(&mut tx, hash, now).await?;
+        alive.map(drop).ok_or(Fault::Unauthorized(true))
+    }
+}
+
+/// RFC 6750 section 2: one way of sending a token, and of the three only the header is taken (BR-04, BR-05).
+fn only_in_the_header(asked: &Asked) -> Result<(), Fault> {
+    let has_token =
+        |form: &[u8]| Form::parse(form).is_ok_and(|form| form.all("access_token").next().is_some());
+    let is_form = asked
+        .header(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    if has_token(asked.query.as_bytes()) || (is_form && has_token(&asked.body)) {
+        return Err(Fault::bad("an access token belongs into the Authorization header"));
+    }
+    Ok(())
+}

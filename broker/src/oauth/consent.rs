@@ -1,0 +1,281 @@
+//! The consent page: who asks, for what, and (for an agent) for which home; and what the person chose there.
+//!
+//! Invariant: nothing of a consent is taken from the form but a choice among what the request itself allows.
+
+use std::time::Duration;
+
+use askama::Template;
+use http::StatusCode;
+use shared::id::HomeId;
+use shared::oauth::{Scope, Scopes};
+
+use super::OAuth;
+use super::client::Client;
+use super::grant::Approval;
+use super::rows;
+use super::user_code::UserCode;
+use crate::accounts::SignedIn;
+use crate::homes::DEFAULT_PORT;
+use crate::http::form::Form;
+use crate::http::page::{Frame, page, page_towards};
+use crate::http::{Answer, Asked, Fault};
+
+/// What a consent is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The program that asks.
+    pub client: &'a Client,
+    /// All it asks for.
+    pub scopes: &'a Scopes,
+}
+
+/// Where a decision is asked for, and what travels through the form.
+pub struct Setting {
+    /// Where the form goes.
+    pub action: &'static str,
+    /// The request's own parameters; read and checked again when they come back.
+    pub fields: Vec<(&'static str, String)>,
+    /// The page's own address, for whoever signs in as somebody else.
+    pub here: String,
+    /// The host the answer goes to, and what the page's policy calls it.
+    pub leads_to: Option<(String, String)>,
+    /// For a device: its code and where the request came from.
+    pub device: Option<Waiting>,
+    /// The word for what was wrong with the last try.
+    pub wrong: Option<&'static str>,
+}
+
+/// A device, as the person who decides sees it (RFC 8628 section 5.4).
+pub struct Waiting {
+    /// The code on the device.
+    pub code: UserCode,
+    /// The address the device asked from.
+    pub from: String,
+    /// Whether that is the person's own network.
+    pub is_near: bool,
+    /// How long ago it asked.
+    pub age: Duration,
+}
+
+/// What a person chose.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Choice {
+    scopes: Scopes,
+    home: Option<HomeChoice>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum HomeChoice {
+    Existing(HomeId),
+    New(String),
+}
+
+/// Why a consent is not whole yet.
+#[derive(Debug)]
+pub enum NotYet {
+    /// The word that tells the person.
+    Wrong(&'static str),
+    /// Anything else.
+    Fault(Fault),
+}
+
+impl From<Fault> for NotYet {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Subject<'_> {
+    /// An agent speaks for one home, and that home is chosen here (O7).
+    pub fn is_for_one_home(self) -> bool {
+        self.scopes.has(Scope::Relay)
+    }
+
+    /// What the form says, within what was asked (AZ-10). An agent needs all its scopes or none.
+    pub fn choice(self, form: &Form) -> Result<Choice, NotYet> {
+        if self.is_for_one_home() {
+            return Ok(Choice { scopes: self.scopes.clone(), home: Some(home(form)?) });
+        }
+        let ticked: Vec<_> = form.all("grant").collect();
+        let scopes: Scopes = self.scopes.iter().filter(|scope| ticked.contains(&scope.word())).collect();
+        if scopes.is_empty() {
+            Err(NotYet::Wrong("oauth-choose-something"))
+        } else {
+            Ok(Choice { scopes, home: None })
+        }
+    }
+}
+
+fn home(form: &Form) -> Result<HomeChoice, NotYet> {
+    match form.optional("home")? {
+        None => Err(NotYet::Wrong("oauth-choose-home")),
+        Some("new") => {
+            let name = form.optional("home_name")?.unwrap_or("").trim();
+            if name.is_empty() {
+                Err(NotYet::Wrong("oauth-name-home"))
+            } else {
+                Ok(HomeChoice::New(name.to_owned()))
+            }
+        }
+        Some(id) => Ok(HomeChoice::Existing(id.parse().map_err(|_| NotYet::Wrong("oauth-choose-home"))?)),
+    }
+}
+
+/// The words of each scope (O4).
+fn sentence(scope: Scope) -> &'static str {
+    match scope {
+        Scope::WorkspaceRead => "oauth-scope-workspace-read",
+        Scope::SmarthomeRead => "oauth-scope-smarthome-read",
+        Scope::SmarthomeTunnel => "oauth-scope-smarthome-tunnel",
+        Scope::Relay => "oauth-scope-relay",
+        Scope::SharesManage => "oauth-scope-shares-manage",
+        Scope::TunnelsManage => "oauth-scope-tunnels-manage",
+    }
+}
+
+struct Asks {
+    word: &'static str,
+    sentence: &'static str,
+}
+
+struct Candidate {
+    id: HomeId,
+    name: String,
+    /// An agent is let into it already.
+    is_taken: bool,
+    is_chosen: bool,
+}
+
+#[derive(Template)]
+#[template(path = "oauth/consent.html")]
+struct ConsentPage<'a> {
+    frame: Frame,
+    client: &'a str,
+    email: &'a str,
+    asks: Vec<Asks>,
+    /// For an agent: the homes to choose from.
+    homes: Option<Vec<Candidate>>,
+    new_is_chosen: bool,
+    setting: Setting,
+    minutes: u64,
+}
+
+#[derive(Template)]
+#[template(path = "oauth/notice.html")]
+struct NoticePage {
+    frame: Frame,
+    title: &'static str,
+    text: &'static str,
+}
+
+/// A page that only says something.
+pub fn notice(status: StatusCode, frame: Frame, title: &'static str, text: &'static str) -> Answer {
+    page(status, &NoticePage { frame, title, text })
+}
+
+impl OAuth {
+    /// Asks a person. Who may not let an agent into a home is told so instead.
+    pub(super) async fn ask(
+        &self,
+        asked: &Asked,
+        person: &SignedIn,
+        subject: Subject<'_>,
+        setting: Setting,
+    ) -> Result<Answer, Fault> {
+        let frame = person.frame(asked);
+        let one_home = subject.is_for_one_home();
+        if one_home && !person.role.manages() {
+            return Ok(notice(StatusCode::FORBIDDEN, frame, "oauth-not-yours", "oauth-needs-manager"));
+        }
+        let homes = if one_home { Some(self.candidates(person, subject.client).await?) } else { None };
+        let targets: Vec<_> = setting.leads_to.iter().map(|(_, policy)| policy.clone()).collect();
+        let asks = subject.scopes.iter().map(|s| Asks { word: s.word(), sentence: sentence(s) }).collect();
+        let consent = ConsentPage {
+            frame,
+            client: &subject.client.name,
+            email: &person.email,
+            asks,
+            new_is_chosen: homes.as_ref().is_none_or(|all| all.iter().all(|home| !home.is_chosen)),
+            homes,
+            minutes: setting.device.as_ref().map_or(0, |device| device.age.as_secs() / 60),
+            setting,
+        };
+        let status = if consent.setting.wrong.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+        Ok(page_towards(status, &consent, &targets))
+    }
+
+    /// The homes an agent may be let into. One that waits for its agent is proposed; one that has an agent is
+    /// never: two agents in one home is nobody's wish.
+    async fn candidates(&self, person: &SignedIn, client: &Client) -> Result<Vec<Candidate>, Fault> {
+        let homes = self.0.homes.list(&person.caller()).await?;
+        let now = self.0.clock.now();
+        let taken =
+            rows::bound_homes(&mut *self.0.store.read().await?, &client.id, person.workspace, now).await?;
+        let proposed = homes.iter().find(|home| !taken.contains(&home.id)).map(|home| home.id);
+        let candidate = |home: crate::homes::Home| Candidate {
+            is_taken: taken.contains(&home.id),
+            is_chosen: proposed == Some(home.id),
+            id: home.id,
+            name: home.name,
+        };
+        Ok(homes.into_iter().map(candidate).collect())
+    }
+
+    /// Turns a choice into an approval; makes the home if it is a new one.
+    pub(super) async fn approve(&self, person: &SignedIn, choice: Choice) -> Result<Approval, NotYet> {
+        let caller = person.caller();
+        let home = match choice.home {
+            None => None,
+            Some(HomeChoice::Existing(id)) => Some(self.0.homes.owned(id, &caller).await?.id),
+            Some(HomeChoice::New(name)) => match self.0.homes.create(&name, DEFAULT_PORT, &caller).await {
+                Err(Fault::Bad(_)) => return Err(NotYet::Wrong("oauth-name-home")),
+                made => Some(made?.id),
+            },
+        };
+        Ok(Approval { account: person.account, home, scopes: choice.scopes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject<'a>(client: &'a Client, scopes: &'a Scopes) -> Subject<'a> {
+        Subject { client, scopes }
+    }
+
+    #[test]
+    fn a_person_may_narrow_what_a_program_asks_and_never_widen_it() {
+        let (client, scopes) = (Client::agent(), Scopes::parse("workspace:read smarthome:read").unwrap());
+        let choose = |form: &[u8]| subject(&client, &scopes).choice(&Form::parse(form).unwrap());
+        let chosen = choose(b"grant=smarthome:read&grant=shares:manage").unwrap();
+        assert_eq!(chosen, Choice { scopes: Scopes::parse("smarthome:read").unwrap(), home: None });
+        for nothing in [&b""[..], b"grant=", b"grant=relay"] {
+            assert!(matches!(choose(nothing), Err(NotYet::Wrong("oauth-choose-something"))));
+        }
+    }
+
+    #[test]
+    fn an_agent_gets_all_it_asks_for_in_one_home() {
+        let (client, scopes) = (Client::agent(), Scopes::agent());
+        let choose = |form: &[u8]| subject(&client, &scopes).choice(&Form::parse(form).unwrap());
+        let new = choose(b"grant=relay&home=new&home_name=+Lake+").unwrap();
+        assert_eq!(new, Choice { scopes: scopes.clone(), home: Some(HomeChoice::New("Lake".to_owned())) });
+        assert!(matches!(choose(b"home=7").unwrap().home, Some(HomeChoice::Existing(_))));
+        for (form, word) in [
+            (&b""[..], "oauth-choose-home"),
+            (b"home=0", "oauth-choose-home"),
+            (b"home=new&home_name=+", "oauth-name-home"),
+        ] {
+            assert!(matches!(choose(form), Err(NotYet::Wrong(wrong)) if wrong == word), "{word}");
+        }
+    }
+
+    #[test]
+    fn every_scope_has_a_sentence() {
+        for scope in Scope::ALL {
+            let said = crate::http::words::english().say(sentence(scope));
+            assert!(said.contains(' '), "{said}");
+        }
+    }
+}

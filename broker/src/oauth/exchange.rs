@@ -1,0 +1,263 @@
+//! The token endpoint: a code, a refresh token or a device code becomes a pair of tokens, once.
+//!
+//! Each exchange is one transaction that begins with the row everybody else would need. What was refused for
+//! good (a burnt code, an ended family) is committed too.
+
+use std::net::IpAddr;
+
+use shared::id::GrantId;
+use shared::oauth::TokenAnswer;
+use tracing::{info, warn};
+
+use super::client::{Claim, Client, GrantType};
+use super::grant::{Approval, Family, Proof, Turn, narrowed};
+use super::refusal::{Refusal, Wrong};
+use super::token::Pair;
+use super::{OAuth, authorize, device, rows};
+use crate::chance::{self, Kind};
+use crate::clock::Timestamp;
+use crate::http::Asked;
+use crate::http::form::Form;
+use crate::http::limit::place;
+use crate::store::Tx;
+
+/// How often an exchange is told again when PostgreSQL broke it off.
+const TRIES: usize = 5;
+
+/// What is exchanged.
+#[derive(Debug, Clone, Copy)]
+enum Ask<'a> {
+    /// RFC 6749 section 4.1.3.
+    Code { code: &'a str, proof: Proof<'a> },
+    /// RFC 6749 section 6.
+    Refresh { token: &'a str, scope: Option<&'a str> },
+    /// RFC 8628 section 3.4.
+    Device { code: &'a str },
+}
+
+impl<'a> Ask<'a> {
+    fn read(form: &'a Form) -> Result<(GrantType, Self), Wrong> {
+        let missing = |what| Wrong::from(Refusal::Malformed(what));
+        let word = form.optional("grant_type")?.ok_or(missing("grant_type is missing"))?;
+        let grant = GrantType::parse(word).ok_or(Refusal::UnsupportedGrantType)?;
+        let ask = match grant {
+            GrantType::Code => Self::Code {
+                code: form.optional("code")?.ok_or(missing("code is missing"))?,
+                proof: Proof {
+                    redirect_uri: form.optional("redirect_uri")?,
+                    verifier: form.optional("code_verifier")?,
+                },
+            },
+            GrantType::Refresh => Self::Refresh {
+                token: form.optional("refresh_token")?.ok_or(missing("refresh_token is missing"))?,
+                scope: form.optional("scope")?,
+            },
+            GrantType::Device => {
+                Self::Device { code: form.optional("device_code")?.ok_or(missing("device_code is missing"))? }
+            }
+        };
+        Ok((grant, ask))
+    }
+}
+
+/// The hash of a presented token, if it can be one of that kind.
+fn hash(kind: Kind, presented: &str) -> Result<Vec<u8>, Refusal> {
+    if chance::looks_like(kind, presented) { Ok(chance::hash(presented)) } else { Err(Refusal::UnknownGrant) }
+}
+
+impl OAuth {
+    /// `POST /oauth2/token`.
+    pub(super) async fn exchange(&self, asked: &Asked) -> Result<TokenAnswer, Wrong> {
+        self.limited(asked, async |form, claim| {
+            let client = self.authenticate(claim).await?;
+            let (grant, ask) = Ask::read(form)?;
+            client.may(grant)?;
+            for _ in 1..TRIES {
+                match self.try_exchange(&client, ask).await {
+                    Err(Wrong::Store(failure)) if rows::is_lost_race(&failure) => {}
+                    other => return other,
+                }
+            }
+            self.try_exchange(&client, ask).await
+        })
+        .await
+    }
+
+    /// Answers a program, unless its client and place have used up their failures (TK-29).
+    pub(super) async fn limited<T>(
+        &self,
+        asked: &Asked,
+        answer: impl AsyncFnOnce(&Form, &Claim) -> Result<T, Wrong>,
+    ) -> Result<T, Wrong> {
+        let form = asked.form()?;
+        let claim = Claim::read(asked, &form)?;
+        let key: (String, IpAddr) = (claim.id.clone(), place(asked.peer.ip));
+        self.0.failures.check(&key, self.0.clock.now())?;
+        let answered = answer(&form, &claim).await;
+        if let Err(Wrong::Refused(refusal)) = &answered
+            && refusal.is_a_guess()
+        {
+            self.0.failures.fail(&key, self.0.clock.now());
+        }
+        answered
+    }
+
+    /// The client that asks (RFC 6749 section 2.3).
+    pub(super) async fn authenticate(&self, claim: &Claim) -> Result<Client, Wrong> {
+        let known = rows::client(&mut *self.0.store.read().await?, &claim.id).await?;
+        Ok(claim.prove(known)?)
+    }
+
+    async fn try_exchange(&self, client: &Client, ask: Ask<'_>) -> Result<TokenAnswer, Wrong> {
+        let now = self.0.clock.now();
+        let tx = self.0.store.begin().await?;
+        match ask {
+            Ask::Code { code, proof } => self.redeem_code(tx, client, code, proof, now).await,
+            Ask::Refresh { token, scope } => self.refresh(tx, client, token, scope, now).await,
+            Ask::Device { code } => self.poll(tx, client, code, now).await,
+        }
+    }
+
+    /// Flow A, steps 5 to 7.
+    async fn redeem_code(
+        &self,
+        mut tx: Tx,
+        client: &Client,
+        code: &str,
+        proof: Proof<'_>,
+        now: Timestamp,
+    ) -> Result<TokenAnswer, Wrong> {
+        let hash = hash(Kind::Code, code)?;
+        let Some(spent) = authorize::rows::spend(&mut tx, &hash, &client.id, now).await? else {
+            return Err(self.replayed(tx, client, &hash, now).await?.into());
+        };
+        match spent.redeem(now, proof) {
+            Ok(approval) => {
+                let (family, pair) = self.begin_family(&mut tx, client, approval, now).await?;
+                authorize::rows::note_bought(&mut tx, &hash, family.id).await?;
+                tx.commit().await?;
+                Ok(pair.answer(&family, now))
+            }
+            Err(refusal) => {
+                tx.commit().await?;
+                Err(refusal.into())
+            }
+        }
+    }
+
+    /// A code that cannot be spent: unknown, or shown again, and then what it bought is taken back (TK-07).
+    async fn replayed(
+        &self,
+        mut tx: Tx,
+        client: &Client,
+        hash: &[u8],
+        now: Timestamp,
+    ) -> Result<Refusal, Wrong> {
+        match authorize::rows::bought(&mut tx, hash, &client.id).await? {
+            None => Ok(Refusal::UnknownGrant),
+            Some(None) => Ok(Refusal::DeadGrant),
+            Some(Some(family)) => {
+                self.end(tx, family, "code shown again", now).await?;
+                Ok(Refusal::DeadGrant)
+            }
+        }
+    }
+
+    /// Flow C.
+    async fn refresh(
+        &self,
+        mut tx: Tx,
+        client: &Client,
+        token: &str,
+        scope: Option<&str>,
+        now: Timestamp,
+    ) -> Result<TokenAnswer, Wrong> {
+        let hash = hash(Kind::Refresh, token)?;
+        let family = rows::hold_family(&mut tx, &hash, &client.id).await?.ok_or(Refusal::UnknownGrant)?;
+        let turn = rows::refresh(&mut tx, &hash).await?.turn(now, &family)?;
+        let scopes = match turn {
+            Turn::Reuse => return Err(self.reused(tx, client, &family, now).await?.into()),
+            Turn::First | Turn::Again => narrowed(scope, &family.approval.scopes)?,
+        };
+        let is_ours = match turn {
+            Turn::First => rows::use_token(&mut tx, &hash, now).await?,
+            _ => rows::supersede(&mut tx, &hash, now).await?,
+        };
+        if !is_ours {
+            return Err(self.reused(tx, client, &family, now).await?.into());
+        }
+        let pair = Pair::mint(&family, &scopes, true, now, &self.0.lifetimes);
+        for minted in pair.minted() {
+            rows::add_token(&mut tx, family.id, minted, Some(&hash), now).await?;
+        }
+        tx.commit().await?;
+        Ok(pair.answer(&family, now))
+    }
+
+    /// Two hold one line: nobody can tell which of them is honest, so both lose it (RFC 9700 section 4.14.2).
+    async fn reused(
+        &self,
+        tx: Tx,
+        client: &Client,
+        family: &Family,
+        now: Timestamp,
+    ) -> Result<Refusal, Wrong> {
+        warn!(grant.id = %family.id, client = client.id, account.id = %family.approval.account,
+            "a refresh token was used twice; its grant ends");
+        self.end(tx, family.id, "reuse", now).await?;
+        Ok(Refusal::DeadGrant)
+    }
+
+    /// Flow B, steps 5 and 6.
+    async fn poll(
+        &self,
+        mut tx: Tx,
+        client: &Client,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<TokenAnswer, Wrong> {
+        let hash = hash(Kind::Device, code)?;
+        let before = device::rows::hold(&mut tx, &hash, &client.id).await?.ok_or(Refusal::UnknownGrant)?;
+        let mut device = before.clone();
+        let polled = device.poll(now);
+        if device != before {
+            device::rows::save(&mut tx, &hash, &device).await?;
+        }
+        match polled {
+            Ok(approval) => {
+                let (family, pair) = self.begin_family(&mut tx, client, approval, now).await?;
+                tx.commit().await?;
+                Ok(pair.answer(&family, now))
+            }
+            Err(refusal) => {
+                tx.commit().await?;
+                Err(refusal.into())
+            }
+        }
+    }
+
+    /// The first pair of a new family.
+    async fn begin_family(
+        &self,
+        tx: &mut Tx,
+        client: &Client,
+        approval: Approval,
+        now: Timestamp,
+    ) -> Result<(Family, Pair), Wrong> {
+        let family = Family {
+            id: GrantId::from_random_bits(chance::bits()),
+            approval,
+            ends_at: now.after(self.0.lifetimes.grant),
+            is_revoked: false,
+        };
+        rows::add_family(tx, &client.id, &family, now).await?;
+        let refreshes = client.may(GrantType::Refresh).is_ok();
+        let pair = Pair::mint(&family, &family.approval.scopes, refreshes, now, &self.0.lifetimes);
+        for minted in pair.minted() {
+            rows::add_token(tx, family.id, minted, None, now).await?;
+        }
+        info!(grant.id = %family.id, client = client.id, account.id = %family.approval.account,
+            scopes = %family.approval.scopes, "a grant begins");
+        Ok((family, pair))
+    }
+}

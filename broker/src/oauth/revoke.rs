@@ -1,0 +1,82 @@
+//! Revocation (RFC 7009), and every other way a grant ends before its time.
+//!
+//! Either token of a grant ends the whole grant: whoever wants one of them gone wants the program out. Each
+//! end is told to [`OAuth::revoked`] after it is on disk.
+
+use shared::id::{GrantId, HomeId};
+use tokio::sync::broadcast;
+use tracing::info;
+
+use super::refusal::{Refusal, Wrong};
+use super::{OAuth, authorize, device, rows};
+use crate::chance::{self, Kind};
+use crate::clock::Timestamp;
+use crate::http::{Asked, Fault};
+use crate::store::Tx;
+
+impl OAuth {
+    /// `POST /oauth2/revoke`: flow D. Unknown tokens and those of other clients are answered alike (RV-03,
+    /// RV-04); `token_type_hint` is not needed to find a token, and so not read (RV-06).
+    pub(super) async fn revoke(&self, asked: &Asked) -> Result<(), Wrong> {
+        self.limited(asked, async |form, claim| {
+            let client = self.authenticate(claim).await?;
+            let token = form.optional("token")?.ok_or(Refusal::Malformed("token is missing"))?;
+            if ![Kind::Access, Kind::Refresh].iter().any(|kind| chance::looks_like(*kind, token)) {
+                return Ok(());
+            }
+            let mut tx = self.0.store.begin().await?;
+            if let Some(family) = rows::family_of(&mut tx, &chance::hash(token), &client.id).await? {
+                self.end(tx, family, "revoked by its client", self.0.clock.now()).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends a grant, and tells once it is on disk.
+    pub(super) async fn end(
+        &self,
+        mut tx: Tx,
+        family: GrantId,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), Wrong> {
+        let ended = rows::end_family(&mut tx, family, why, now).await?;
+        tx.commit().await?;
+        if ended {
+            info!(grant.id = %family, why, "a grant ends");
+            self.tell(family);
+        }
+        Ok(())
+    }
+
+    /// Ends every grant that is bound to a home, and whatever would have become one: for a home that goes.
+    pub async fn revoke_home(&self, home: HomeId) -> Result<(), Fault> {
+        let now = self.0.clock.now();
+        let mut tx = self.0.store.begin().await?;
+        // First what would buy a grant: who is buying now is waited for, and their grant is found below.
+        authorize::rows::forget_home(&mut tx, home).await?;
+        device::rows::forget_home(&mut tx, home).await?;
+        let ended = rows::end_families_of_home(&mut tx, home, "its home goes", now).await?;
+        tx.commit().await?;
+        info!(home.id = %home, grants = ended.len(), "a home's grants end");
+        ended.into_iter().for_each(|family| self.tell(family));
+        Ok(())
+    }
+
+    /// Hears of each grant that ends by any way but its time: whoever keeps something open for one closes it
+    /// within a second. A receiver that lagged asks [`OAuth::lives`] for each grant it serves.
+    pub fn revoked(&self) -> broadcast::Receiver<GrantId> {
+        self.0.ended.subscribe()
+    }
+
+    /// Whether a grant lives.
+    pub async fn lives(&self, grant: GrantId) -> Result<bool, Fault> {
+        Ok(rows::lives(&mut *self.0.store.read().await?, grant, self.0.clock.now()).await?)
+    }
+
+    fn tell(&self, family: GrantId) {
+        // Nobody listens: nothing is open.
+        _ = self.0.ended.send(family);
+    }
+}

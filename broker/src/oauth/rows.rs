@@ -1,0 +1,342 @@
+//! The rows of clients, families and tokens. Those of codes and devices are beside their flows.
+//!
+//! Whatever changes a family takes its row first (`UPDATE … RETURNING`), so that PostgreSQL puts those who
+//! come at once in a line, as SQLite's one writer does.
+
+use std::time::Duration;
+
+use shared::id::{GrantId, HomeId, WorkspaceId};
+use shared::oauth::Scopes;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::client::{Client, GrantType};
+use super::grant::{Approval, Family, Refresh};
+use super::token::Minted;
+use crate::chance::Kind;
+use crate::clock::Timestamp;
+use crate::store::{Db, Failure, Result};
+
+pub(super) fn odd(what: impl std::fmt::Debug) -> Failure {
+    Failure::Decode(format!("a row of the provider makes no sense: {what:?}").into())
+}
+
+pub(super) fn id<T: TryFrom<i64>>(row: &AnyRow, column: &str) -> Result<T> {
+    row.try_get::<i64, _>(column)?.try_into().map_err(|_| odd(column))
+}
+
+pub(super) fn moment(row: &AnyRow, column: &str) -> Result<Timestamp> {
+    row.try_get(column).map(Timestamp::from_millis)
+}
+
+pub(super) fn scopes(row: &AnyRow, column: &str) -> Result<Scopes> {
+    Scopes::parse(row.try_get(column)?).map_err(odd)
+}
+
+/// Reads `account_id`, `home_id` and `scopes`.
+pub(super) fn approval(row: &AnyRow) -> Result<Approval> {
+    let home: Option<i64> = row.try_get("home_id")?;
+    Ok(Approval {
+        account: id(row, "account_id")?,
+        home: home.map(HomeId::try_from).transpose().map_err(odd)?,
+        scopes: scopes(row, "scopes")?,
+    })
+}
+
+/// Whether PostgreSQL broke off a transaction because others were in its way: it can be told again at once.
+pub fn is_lost_race(failure: &Failure) -> bool {
+    let code = failure.as_database_error().and_then(|err| err.code());
+    code.is_some_and(|code| matches!(&*code, "40001" | "40P01"))
+}
+
+pub async fn client(db: &mut Db, client_id: &str) -> Result<Option<Client>> {
+    let row = sqlx::query(
+        "SELECT client_id, name, secret_hash, redirect_uris, grants, scopes, disabled_at
+         FROM client WHERE client_id = $1",
+    )
+    .bind(client_id)
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| {
+        let words = |column| Ok::<String, Failure>(row.try_get(column)?);
+        Ok(Client {
+            id: words("client_id")?,
+            name: words("name")?,
+            secret_hash: row.try_get("secret_hash")?,
+            redirect_uris: words("redirect_uris")?.split_whitespace().map(str::to_owned).collect(),
+            // A grant this program does not know comes from a newer one and is not offered here.
+            grants: words("grants")?.split_whitespace().filter_map(GrantType::parse).collect(),
+            scopes: scopes(&row, "scopes")?,
+            disabled: row.try_get::<Option<i64>, _>("disabled_at")?.is_some(),
+        })
+    })
+    .transpose()
+}
+
+/// Writes a client down; one that is there stays as it is.
+pub async fn add_client(db: &mut Db, client: &Client, now: Timestamp) -> Result<()> {
+    let grants: Vec<_> = client.grants.iter().map(|grant| grant.word()).collect();
+    sqlx::query(
+        "INSERT INTO client (client_id, name, secret_hash, redirect_uris, grants, scopes, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (client_id) DO NOTHING",
+    )
+    .bind(&client.id)
+    .bind(&client.name)
+    .bind(client.secret_hash.clone())
+    .bind(client.redirect_uris.join(" "))
+    .bind(grants.join(" "))
+    .bind(client.scopes.to_string())
+    .bind(now.millis())
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+pub async fn add_family(db: &mut Db, client: &str, family: &Family, now: Timestamp) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO oauth_grant (id, client_id, account_id, home_id, scopes, created_at, ends_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(family.id.number())
+    .bind(client)
+    .bind(family.approval.account.number())
+    .bind(family.approval.home.map(HomeId::number))
+    .bind(family.approval.scopes.to_string())
+    .bind(now.millis())
+    .bind(family.ends_at.millis())
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+pub async fn add_token(
+    db: &mut Db,
+    family: GrantId,
+    token: &Minted,
+    parent: Option<&[u8]>,
+    now: Timestamp,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO token (token_hash, grant_id, kind, scopes, parent_hash, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(&token.hash[..])
+    .bind(family.number())
+    .bind(word(token.kind))
+    .bind(token.scopes.to_string())
+    .bind(parent.map(<[u8]>::to_vec))
+    .bind(now.millis())
+    .bind(token.expires_at.millis())
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+fn word(kind: Kind) -> &'static str {
+    if kind == Kind::Refresh { "refresh" } else { "access" }
+}
+
+/// Takes the family of a client's refresh token; others who want it wait until this transaction ends.
+pub async fn hold_family(db: &mut Db, token: &[u8], client: &str) -> Result<Option<Family>> {
+    let row = sqlx::query(
+        "UPDATE oauth_grant SET revoked_at = revoked_at
+         WHERE client_id = $2 AND id = (SELECT grant_id FROM token WHERE token_hash = $1 AND kind = 'refresh')
+         RETURNING id, account_id, home_id, scopes, ends_at, revoked_at",
+    )
+    .bind(token)
+    .bind(client)
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| {
+        Ok(Family {
+            id: id(&row, "id")?,
+            approval: approval(&row)?,
+            ends_at: moment(&row, "ends_at")?,
+            is_revoked: row.try_get::<Option<i64>, _>("revoked_at")?.is_some(),
+        })
+    })
+    .transpose()
+}
+
+/// A refresh token of a family that is held.
+pub async fn refresh(db: &mut Db, token: &[u8]) -> Result<Refresh> {
+    let row =
+        sqlx::query("SELECT parent_hash, expires_at, used_at, revoked_at FROM token WHERE token_hash = $1")
+            .bind(token)
+            .fetch_one(&mut *db)
+            .await?;
+    let is_superseded = row.try_get::<Option<i64>, _>("revoked_at")?.is_some();
+    let parent: Option<Vec<u8>> = row.try_get("parent_hash")?;
+    let line = if is_superseded { parent.as_deref() } else { Some(token) };
+    let used = match line {
+        Some(line) => {
+            sqlx::query("SELECT used_at FROM token WHERE parent_hash = $1 AND used_at IS NOT NULL LIMIT 1")
+                .bind(line)
+                .fetch_optional(db)
+                .await?
+        }
+        None => None,
+    };
+    Ok(Refresh {
+        expires_at: moment(&row, "expires_at")?,
+        is_used: row.try_get::<Option<i64>, _>("used_at")?.is_some(),
+        is_superseded,
+        moved_on: used.is_some(),
+    })
+}
+
+/// Notes that a token was used, once; false when it was before, or is revoked.
+pub async fn use_token(db: &mut Db, token: &[u8], now: Timestamp) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE token SET used_at = $2 WHERE token_hash = $1 AND used_at IS NULL AND revoked_at IS NULL",
+    )
+    .bind(token)
+    .bind(now.millis())
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Revokes the successors of a token that nobody has used. False when one was used after all: an access token
+/// is used without its family being held.
+pub async fn supersede(db: &mut Db, parent: &[u8], now: Timestamp) -> Result<bool> {
+    sqlx::query(
+        "UPDATE token SET revoked_at = $2 WHERE parent_hash = $1 AND used_at IS NULL AND revoked_at IS NULL",
+    )
+    .bind(parent)
+    .bind(now.millis())
+    .execute(&mut *db)
+    .await?;
+    let used =
+        sqlx::query("SELECT used_at FROM token WHERE parent_hash = $1 AND used_at IS NOT NULL LIMIT 1")
+            .bind(parent)
+            .fetch_optional(db)
+            .await?;
+    Ok(used.is_none())
+}
+
+/// Ends a family; false when it had ended.
+pub async fn end_family(db: &mut Db, family: GrantId, why: &str, now: Timestamp) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE oauth_grant SET revoked_at = $2, revoked_why = $3 WHERE id = $1 AND revoked_at IS NULL",
+    )
+    .bind(family.number())
+    .bind(now.millis())
+    .bind(why)
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Ends all families of a home; which.
+pub async fn end_families_of_home(
+    db: &mut Db,
+    home: HomeId,
+    why: &str,
+    now: Timestamp,
+) -> Result<Vec<GrantId>> {
+    let rows = sqlx::query(
+        "UPDATE oauth_grant SET revoked_at = $2, revoked_why = $3
+         WHERE home_id = $1 AND revoked_at IS NULL RETURNING id",
+    )
+    .bind(home.number())
+    .bind(now.millis())
+    .bind(why)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(|row| id(row, "id")).collect()
+}
+
+/// The family of a client's token of either kind.
+pub async fn family_of(db: &mut Db, token: &[u8], client: &str) -> Result<Option<GrantId>> {
+    let row = sqlx::query(
+        "SELECT g.id FROM token t JOIN oauth_grant g ON g.id = t.grant_id
+         WHERE t.token_hash = $1 AND g.client_id = $2",
+    )
+    .bind(token)
+    .bind(client)
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| id(&row, "id")).transpose()
+}
+
+/// The homes of a workspace that a living family of a client is bound to.
+pub async fn bound_homes(
+    db: &mut Db,
+    client: &str,
+    workspace: WorkspaceId,
+    now: Timestamp,
+) -> Result<Vec<HomeId>> {
+    let rows = sqlx::query(
+        "SELECT DISTINCT g.home_id FROM oauth_grant g JOIN home h ON h.id = g.home_id
+         WHERE g.client_id = $1 AND h.workspace_id = $2 AND g.revoked_at IS NULL AND g.ends_at > $3",
+    )
+    .bind(client)
+    .bind(workspace.number())
+    .bind(now.millis())
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(|row| id(row, "home_id")).collect()
+}
+
+/// An access token that is alive.
+pub struct Alive {
+    /// Its family.
+    pub family: GrantId,
+    /// For whom.
+    pub approval: Approval,
+    /// Whether it was presented before.
+    pub is_used: bool,
+}
+
+pub async fn access(db: &mut Db, token: &[u8], now: Timestamp) -> Result<Option<Alive>> {
+    let row = sqlx::query(
+        "SELECT g.id, g.account_id, g.home_id, t.scopes, t.used_at
+         FROM token t JOIN oauth_grant g ON g.id = t.grant_id JOIN client c ON c.client_id = g.client_id
+         WHERE t.token_hash = $1 AND t.kind = 'access' AND t.revoked_at IS NULL AND t.expires_at > $2
+         AND g.revoked_at IS NULL AND g.ends_at > $2 AND c.disabled_at IS NULL",
+    )
+    .bind(token)
+    .bind(now.millis())
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| {
+        Ok(Alive {
+            family: id(&row, "id")?,
+            approval: approval(&row)?,
+            is_used: row.try_get::<Option<i64>, _>("used_at")?.is_some(),
+        })
+    })
+    .transpose()
+}
+
+/// Whether a family lives.
+pub async fn lives(db: &mut Db, family: GrantId, now: Timestamp) -> Result<bool> {
+    let row = sqlx::query(
+        "SELECT g.id FROM oauth_grant g JOIN client c ON c.client_id = g.client_id
+         WHERE g.id = $1 AND g.revoked_at IS NULL AND g.ends_at > $2 AND c.disabled_at IS NULL",
+    )
+    .bind(family.number())
+    .bind(now.millis())
+    .fetch_optional(db)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Forgets what lapsed `margin` ago. What was used stays while the token it came of can still be shown: it is
+/// the witness against whoever shows that one again.
+pub async fn forget(db: &mut Db, now: Timestamp, margin: Duration) -> Result<u64> {
+    let before = now.millis().saturating_sub(i64::try_from(margin.as_millis()).unwrap_or(i64::MAX));
+    let mut gone = 0;
+    for sql in [
+        "DELETE FROM authorization_code WHERE expires_at < $1",
+        "DELETE FROM device_authorization WHERE expires_at < $1",
+        "DELETE FROM token WHERE expires_at < $1 AND (used_at IS NULL OR parent_hash IS NULL
+           OR NOT EXISTS (SELECT 1 FROM token p WHERE p.token_hash = token.parent_hash))",
+        "DELETE FROM oauth_grant WHERE ends_at < $1
+           OR (revoked_at < $1 AND NOT EXISTS (SELECT 1 FROM token t WHERE t.grant_id = oauth_grant.id))",
+    ] {
+        gone += sqlx::query(sql).bind(before).execute(&mut *db).await?.rows_affected();
+    }
+    Ok(gone)
+}
