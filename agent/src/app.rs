@@ -1,1 +1,149 @@
-//! To come.
+//! Everything put together: one agent from start to stop, and the commands that are not `run`.
+
+mod commands;
+mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures_util::FutureExt;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::info;
+
+use crate::cloud::{Cloud, CloudError};
+use crate::config::Settings;
+use crate::home_assistant::{self, Door};
+use crate::memory::{Claim, Memory, MemoryError};
+use crate::net;
+use crate::pairing::NotPaired;
+use crate::relay::{Link, Over, Relay};
+use crate::tasks::Tasks;
+use crate::tunnel::{self, Keeper};
+
+pub use commands::{How, logout, pair, status};
+pub use status::Status;
+
+/// How long tasks may take to end once told to.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(8);
+
+/// No broker has been paired with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this agent is not paired: run `latchkey-agent pair --broker URL` first")]
+pub struct NotYetPaired;
+
+/// A running agent. Stop it with [`Agent::stop`]; dropping it leaves its tasks to the runtime.
+#[derive(Debug)]
+pub struct Agent {
+    tasks: Tasks,
+    status: watch::Receiver<Status>,
+    /// Kept to the end, so that no second agent uses the same memory.
+    _claim: Claim,
+}
+
+impl Agent {
+    /// Starts all there is to keep alive. Needs no network: whatever cannot be reached is tried again until
+    /// it can.
+    ///
+    /// # Errors
+    /// `NotYetPaired`, a memory that cannot be read or is in use, or no certificates to trust.
+    pub async fn start(settings: Settings) -> Result<Self> {
+        let claim = Claim::take(&settings.data_dir).await?;
+        let memory = Arc::new(Memory::open(&settings.data_dir, settings.memory).await?);
+        let remembered = memory.recall();
+        let pairing = remembered.pairing.ok_or(NotYetPaired)?;
+        if let Some(broker) = settings.broker.as_ref().filter(|broker| broker.as_str() != pairing.broker) {
+            anyhow::bail!(
+                "paired with {} and told to use {broker}: pair again, or leave --broker out",
+                pairing.broker
+            );
+        }
+        let tls = net::trust(settings.ca_file.as_deref())?;
+        let cloud = Arc::new(Cloud::new(&pairing, memory, &tls)?);
+        let token = settings.home_assistant_token.clone().or(remembered.home_assistant_token);
+        let door = Door { address: settings.home_assistant.clone(), token, tls: Arc::clone(&tls) };
+        let (home_assistant, connection) = home_assistant::open(door);
+        let (link, link_seen) = watch::channel(Link::Down("not asked yet".to_owned()));
+
+        let tasks = Tasks::default();
+        let stop = tasks.stop();
+        let reporter =
+            status::Reporter::new(&settings, Arc::clone(&cloud), home_assistant.health(), link_seen);
+        let status = reporter.status();
+        tasks.vital("status", reporter.keep(stop.clone()).map(Ok));
+        tasks.vital("home assistant", connection.keep(stop.clone()).map(Ok));
+        let token_from = Arc::clone(&cloud);
+        let keeper = Keeper {
+            broker: cloud.broker().clone(),
+            origin: settings.home_assistant.clone(),
+            tls: Arc::clone(&tls),
+            stop: stop.clone(),
+            token: move |fresh| {
+                let cloud = Arc::clone(&token_from);
+                async move { Ok(cloud.tunnel_token(fresh).await?) }.boxed()
+            },
+            status: watch::Sender::new(tunnel::Status::Connecting),
+        };
+        tasks.vital("tunnel", tunnel::keep(keeper).map(Ok));
+        let relay = Relay { cloud, home_assistant, tls, link };
+        tasks.vital("relay", relay.keep(stop).map(|ended| Ok(ended?)));
+        info!(broker = pairing.broker, home.id = %pairing.home, home_assistant = %settings.home_assistant, "agent started");
+        Ok(Self { tasks, status, _claim: claim })
+    }
+
+    /// How everything is, now and at each change.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Waits until something without which the agent is nothing has ended; [`Agent::stop`] then says why.
+    pub async fn ended(&self) {
+        self.tasks.stopped().await;
+    }
+
+    /// Stops everything and waits for it.
+    ///
+    /// # Errors
+    /// Why the agent ended, if it did so by itself.
+    pub async fn stop(self) -> Result<()> {
+        self.tasks.finish(LONGEST_GOODBYE).await
+    }
+}
+
+/// Runs an agent until SIGTERM, SIGINT, or an end of its own.
+///
+/// # Errors
+/// As [`Agent::start`], or why it ended.
+pub async fn run(settings: Settings) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let agent = Agent::start(settings).await?;
+    tokio::select! {
+        _ = terminate.recv() => info!("told to stop"),
+        _ = interrupt.recv() => info!("interrupted"),
+        () = agent.ended() => {}
+    }
+    agent.stop().await
+}
+
+/// The exit code that an error stands for; the list is in `--help`.
+pub fn exit_code(err: &anyhow::Error) -> u8 {
+    let any = |is: fn(&(dyn std::error::Error + 'static)) -> bool| err.chain().any(is);
+    if any(|err| {
+        err.is::<NotYetPaired>()
+            || err.is::<Over>()
+            || matches!(err.downcast_ref(), Some(CloudError::MustPair))
+    }) {
+        3
+    } else if any(|err| {
+        matches!(err.downcast_ref(), Some(NotPaired::Unreachable(_)))
+            || matches!(err.downcast_ref(), Some(CloudError::Unreachable(_)))
+    }) {
+        4
+    } else if any(|err| matches!(err.downcast_ref(), Some(MemoryError::InUse(_)))) {
+        5
+    } else {
+        1
+    }
+}

@@ -3,9 +3,13 @@
 //!
 //! The modules stand on a ladder: each may lean only on those above it in this list.
 
+#[cfg(test)]
+mod fakes; // stand-ins for the broker and Home Assistant, for unit tests
+
 pub mod config; // every setting, read once
 pub mod memory; // what survives a restart: tokens in the OS keyring, or in a 0600 file
 mod tasks; // starting tasks that someone waits for, and waiting between tries
+pub mod net; // dialling out: addresses, trust, WebSockets
 pub mod cloud; // the broker's HTTP routes, with an access token that stays fresh
 pub mod pairing; // signing in: device flow and browser flow
 pub mod home_assistant; // Home Assistant's WebSocket API: states, names, places, services

@@ -1,1 +1,161 @@
-//! To come.
+//! Starting tasks that someone waits for, and waiting between tries.
+//!
+//! Invariant: no task outlives its [`Tasks`]; a vital one that ends, in whatever way, stops all the others.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+/// The tasks of one agent.
+#[derive(Debug, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    /// Why the first vital task ended, if one did before it was told to.
+    ended: Arc<Mutex<Option<anyhow::Error>>>,
+}
+
+impl Tasks {
+    /// Cancelled when everything is to stop.
+    pub fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Starts a task without which the agent is nothing. Its error, or its end before everything is to stop,
+    /// is the reason [`Tasks::finish`] gives.
+    pub fn vital(&self, name: &'static str, work: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        let end = End { name, stop: self.stop.clone(), reason: Arc::clone(&self.ended) };
+        self.tracker.spawn(async move {
+            if let Err(err) = work.await {
+                end.because(err);
+            }
+        });
+    }
+
+    /// Waits until something ends the whole.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Stops every task and waits for them, but not for ever.
+    ///
+    /// # Errors
+    /// The reason for which a vital task ended by itself.
+    pub async fn finish(&self, patience: Duration) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.tracker.close();
+        if tokio::time::timeout(patience, self.tracker.wait()).await.is_err() {
+            warn!(tasks = self.tracker.len(), "some tasks did not end in time");
+        }
+        self.ended.lock().expect("nobody panics while holding it").take().map_or(Ok(()), Err)
+    }
+}
+
+/// The end of a vital task: dropped when it returns, and when it panics.
+struct End {
+    name: &'static str,
+    stop: CancellationToken,
+    reason: Arc<Mutex<Option<anyhow::Error>>>,
+}
+
+impl End {
+    fn because(&self, err: anyhow::Error) {
+        if !self.stop.is_cancelled() {
+            self.reason.lock().expect("nobody panics while holding it").get_or_insert(err);
+        }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.because(anyhow::anyhow!("{} broke off", self.name));
+        self.stop.cancel();
+        debug!(name = self.name, "task ended");
+    }
+}
+
+/// How long to wait before the next try: a random share of a ceiling that doubles up to a cap ("full jitter",
+/// so that a thousand agents do not come back in step), and starts over after a try that lasted.
+#[derive(Debug)]
+pub struct Backoff {
+    cap: Duration,
+    ceiling: Duration,
+}
+
+const FIRST_CEILING: Duration = Duration::from_millis(200);
+const A_GOOD_STRETCH: Duration = Duration::from_secs(30);
+
+impl Backoff {
+    /// Waits grow to at most `cap`.
+    pub fn up_to(cap: Duration) -> Self {
+        Self { cap, ceiling: FIRST_CEILING }
+    }
+
+    /// The wait after a try that lasted so long.
+    pub fn after(&mut self, lasted: Duration) -> Duration {
+        let mut random = [0u8; 2];
+        // Without chance the wait is the longest, which harms nobody.
+        let share = match aws_lc_rs::rand::fill(&mut random) {
+            Ok(()) => f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX),
+            Err(_) => 1.0,
+        };
+        self.step(lasted, share)
+    }
+
+    fn step(&mut self, lasted: Duration, share: f64) -> Duration {
+        if lasted >= A_GOOD_STRETCH {
+            self.ceiling = FIRST_CEILING;
+        }
+        let wait = self.ceiling.mul_f64(share).max(FIRST_CEILING / 4);
+        self.ceiling = (self.ceiling * 2).min(self.cap);
+        wait
+    }
+}
+
+/// What time it is by this machine's clock, in milliseconds since the Unix epoch.
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_the_cap_and_start_over_after_a_good_stretch() {
+        let mut backoff = Backoff::up_to(Duration::from_secs(1));
+        let mut waits = |lasted, share| backoff.step(Duration::from_secs(lasted), share).as_millis();
+        assert_eq!(
+            [waits(0, 1.0), waits(0, 1.0), waits(0, 1.0), waits(0, 1.0), waits(0, 1.0)],
+            [200, 400, 800, 1000, 1000]
+        );
+        assert_eq!(waits(0, 0.5), 500);
+        assert_eq!(waits(0, 0.0), 50);
+        assert_eq!(waits(60, 1.0), 200);
+    }
+
+    #[tokio::test]
+    async fn a_vital_task_that_ends_stops_the_others() {
+        let tasks = Tasks::default();
+        let stop = tasks.stop();
+        tasks.vital("patient", async move {
+            stop.cancelled().await;
+            Ok(())
+        });
+        tasks.vital("broken", async { anyhow::bail!("the moon is full") });
+        tasks.stopped().await;
+        assert_eq!(tasks.finish(Duration::from_secs(5)).await.unwrap_err().to_string(), "the moon is full");
+    }
+
+    #[tokio::test]
+    async fn a_vital_task_that_panics_stops_the_others() {
+        let tasks = Tasks::default();
+        tasks.vital("clumsy", async { panic!("on purpose") });
+        tasks.stopped().await;
+        assert_eq!(tasks.finish(Duration::from_secs(5)).await.unwrap_err().to_string(), "clumsy broke off");
+    }
+}

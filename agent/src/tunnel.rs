@@ -32,7 +32,7 @@ const STAND_BACK: Duration = Duration::from_secs(60);
 /// How the tunnel is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// Dialling, or waiting to dial again after the first time.
+    /// Dialling for the first time.
     Connecting,
     /// The home can be reached from outside.
     Connected,
@@ -93,13 +93,6 @@ where
     }
 
     async fn session(&self, fresh: bool, up: &mut Option<Instant>) -> anyhow::Result<()> {
-        self.status.send_if_modified(|status| {
-            let first = *status == Status::Connected;
-            if first {
-                *status = Status::Connecting;
-            }
-            first
-        });
         let dial = Dial {
             broker: self.broker.clone(),
             token: (self.token)(fresh).await?,

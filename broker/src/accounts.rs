@@ -199,6 +199,12 @@ impl Accounts {
         Ok(rows::membership(&mut *self.0.store.read().await?, account).await?)
     }
 
+    /// A workspace's id, name and slug.
+    pub async fn workspace(&self, id: WorkspaceId) -> Result<Option<(WorkspaceId, String, String)>, Fault> {
+        let found = rows::workspace(&mut *self.0.store.read().await?, id).await?;
+        Ok(found.map(|(name, slug)| (id, name, slug)))
+    }
+
     /// Forgets sessions that have lapsed; how many.
     pub async fn forget_lapsed(&self) -> Result<u64, Fault> {
         let mut tx = self.0.store.begin().await?;

@@ -5,6 +5,7 @@
 //!
 //! Invariant: a fault becomes an answer in one place ([`fault`]), and is logged there, once.
 
+pub mod ago;
 pub mod assets;
 pub mod cookie;
 pub mod csrf;
@@ -16,7 +17,6 @@ pub mod serve;
 pub mod socket;
 pub mod words;
 
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -155,16 +155,34 @@ impl Asked {
     }
 }
 
-/// Boxes a feature's handler under the first path segments it answers for; `""` is the root page.
+/// Boxes a feature's handler under the paths it answers for and all below them, such as `homes` or
+/// `agent/relay`; `""` is the root page alone.
 pub fn routes<H, F>(site: Arc<Site>, first: &'static [&'static str], handler: H) -> Routes
 where
     H: Fn(Asked) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Answer, Fault>> + Send + 'static,
 {
+    let ours = move |path: &str| {
+        let asked = path.trim_start_matches('/');
+        let below = |start: &str| asked.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        first.iter().any(|start| if start.is_empty() { asked.is_empty() } else { below(start) })
+    };
+    filter(site, ours, handler)
+}
+
+/// What answers where no feature does.
+pub fn otherwise(site: Arc<Site>) -> Routes {
+    filter(site, |_| true, |_| async { Err(Fault::NotFound) })
+}
+
+fn filter<H, F>(site: Arc<Site>, ours: impl Fn(&str) -> bool + Clone + Send + Sync + 'static, handler: H) -> Routes
+where
+    H: Fn(Asked) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Answer, Fault>> + Send + 'static,
+{
     let ours = move |path: warp::path::FullPath| {
-        let segment = path.as_str().trim_start_matches('/').split('/').next().unwrap_or("");
-        let found = first.contains(&segment);
-        async move { if found { Ok(path.as_str().to_owned()) } else { Err(warp::reject::not_found()) } }
+        let found = if ours(path.as_str()) { Ok(path.as_str().to_owned()) } else { Err(warp::reject::not_found()) };
+        async move { found }
     };
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::path::full()
@@ -239,11 +257,4 @@ pub fn see_other(to: &str) -> Answer {
     }
     page::harden(answer.headers_mut(), &[]);
     answer
-}
-
-/// What warp says when no route fits, in our words.
-pub async fn no_route(manner: fault::Manner, rejection: warp::Rejection) -> Result<Answer, Infallible> {
-    let fault =
-        if rejection.is_not_found() { Fault::NotFound } else { Fault::bad("the request is not understood") };
-    Ok(fault.answer(&manner))
 }

@@ -1,2 +1,52 @@
-//! x
-fn main() {}
+//! The broker's program: arguments, logging, settings, the broker, signals, exit code.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use broker::app;
+use broker::config::{Cli, Command};
+use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // One crypto provider for everything, before anything could ask for one.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        eprintln!("latchkey-broker: the crypto provider was installed twice");
+        return ExitCode::FAILURE;
+    }
+    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            eprintln!("latchkey-broker: {err:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    let settings = cli.settle()?;
+    if cli.command == Some(Command::Check) {
+        println!("{settings:#?}");
+        return Ok(());
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?.block_on(serve(settings))
+}
+
+async fn serve(settings: broker::config::Settings) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let broker = app::start(settings).await?;
+    if let Some(address) = &broker.first_run {
+        println!("There is no account yet. Make the first one here (this address works once):\n\n    {address}\n");
+    }
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    broker.stop().await;
+    Ok(())
+}

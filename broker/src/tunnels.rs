@@ -1,3 +1,164 @@
-//! Tunnels: a public name for a home.
+//! Tunnels: a public name for each home, and the token by which its agent opens the way.
+//!
+//! One provider so far, `direct`: the agent dials us and we forward the home's hostname down that line.
+//!
+//! Invariant: a tunnel token is found by its hash and kept only sealed; when what let an agent in is revoked,
+//! the token it took is replaced and the line it opened is hung up within a second.
 
 pub mod direct;
+mod forward;
+mod rows;
+mod web;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use shared::id::HomeId;
+use shared::secret::Secret;
+use shared::tunnel::{HomeAnswer, TunnelTokenAnswer};
+use tokio_util::task::TaskTracker;
+
+use crate::accounts::Accounts;
+use crate::chance::{self, Kind};
+use crate::clock::{Clock, Timestamp};
+use crate::homes::{Home, Homes, Owned};
+use crate::http::{Fault, Routes, Site, routes};
+use crate::oauth::OAuth;
+use crate::store::Store;
+use crate::vault::{Place, Vault};
+use direct::Direct;
+
+pub use forward::{asset_path, boxed};
+
+/// The tunnels.
+#[derive(Clone)]
+pub struct Tunnels(Arc<Inner>);
+
+/// What tunnels lean on.
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// The clock.
+    pub clock: Clock,
+    /// How the world knows us.
+    pub site: Arc<Site>,
+    /// What seals the tokens.
+    pub vault: Vault,
+    /// Whose workspaces there are.
+    pub accounts: Accounts,
+    /// Whose homes there are.
+    pub homes: Homes,
+    /// Who may take a token.
+    pub oauth: OAuth,
+    /// The lines.
+    pub direct: Direct,
+    /// Where lines run until they end.
+    pub tasks: TaskTracker,
+}
+
+struct Inner {
+    parts: Parts,
+    /// The labels of homes that have dialled, so that a visitor's request costs no query.
+    names: Mutex<HashMap<String, HomeId>>,
+}
+
+impl Tunnels {
+    /// The tunnels of a store.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(Inner { parts, names: Mutex::default() }))
+    }
+
+    /// The home's tunnel token; the tunnel is made if this is the first time.
+    pub async fn token(&self, home: &Owned) -> Result<TunnelTokenAnswer, Fault> {
+        let Parts { store, vault, homes, .. } = &self.0.parts;
+        let known = rows::find(&mut *store.read().await?, home.id).await?;
+        let row = match known {
+            Some(row) => row,
+            None => self.make(home).await?,
+        };
+        let token = vault.unseal(&row.token_sealed, place(home.id))?;
+        Ok(TunnelTokenAnswer { tunnel_token: token, tunnel_id: row.tunnel_id, subdomain: homes.hostname(home) })
+    }
+
+    /// Makes the home's tunnel. Two at once make one: the row decides.
+    async fn make(&self, home: &Owned) -> Result<rows::TunnelRow, Fault> {
+        let Parts { store, clock, homes, .. } = &self.0.parts;
+        let (hash, sealed) = self.new_token(home.id);
+        let mut tx = store.begin().await?;
+        rows::add(&mut tx, home.id, &tunnel_id(home.id), (&hash, &sealed), clock.now()).await?;
+        let row = rows::find(&mut tx, home.id).await?.ok_or_else(|| anyhow::anyhow!("a tunnel's row is gone"))?;
+        tx.commit().await?;
+        homes.activate(home).await?;
+        Ok(row)
+    }
+
+    fn new_token(&self, home: HomeId) -> (Vec<u8>, Vec<u8>) {
+        let token = chance::token(Kind::Tunnel);
+        (chance::hash(token.expose()), self.0.parts.vault.seal(&token, place(home)))
+    }
+
+    /// Gives the home's tunnel a new token and hangs up whoever came in by the old one.
+    pub async fn rotate(&self, home: HomeId) -> Result<(), Fault> {
+        let (hash, sealed) = self.new_token(home);
+        let mut tx = self.0.parts.store.begin().await?;
+        rows::replace_token(&mut tx, home, &hash, &sealed).await?;
+        tx.commit().await?;
+        self.0.parts.direct.hang_up(home);
+        Ok(())
+    }
+
+    /// The home that a presented token opens.
+    async fn home_of(&self, token: &Secret) -> Result<Option<(HomeId, String)>, Fault> {
+        if !chance::looks_like(Kind::Tunnel, token.expose()) {
+            return Ok(None);
+        }
+        let hash = chance::hash(token.expose());
+        Ok(rows::by_token(&mut *self.0.parts.store.read().await?, &hash).await?)
+    }
+
+    /// Since when the home can be reached through its tunnel.
+    pub fn connected_since(&self, home: HomeId) -> Option<Timestamp> {
+        let since = self.0.parts.direct.since(home)?;
+        let ago = i64::try_from(since.elapsed().as_millis()).unwrap_or(0);
+        Some(Timestamp::from_millis(self.0.parts.clock.now().millis() - ago))
+    }
+
+    /// The home as the JSON routes show it.
+    fn shown(&self, home: &Home) -> HomeAnswer {
+        let since = self.connected_since(home.id);
+        HomeAnswer {
+            id: home.id,
+            name: home.name.clone(),
+            state: home.state.word().to_owned(),
+            subdomain: Some(self.0.parts.homes.hostname(home)),
+            tunnel_status: if since.is_some() { "connected" } else { "disconnected" }.to_owned(),
+            url: Some(self.0.parts.homes.url(home)),
+            ha_port: Some(home.ha_port),
+            connected_since: since.map(Timestamp::millis),
+            error_message: home.error.clone(),
+            created_at: Some(home.created_at.millis()),
+        }
+    }
+
+    /// `/api/smarthome/…` and the address agents dial.
+    pub fn routes(&self) -> Routes {
+        let tunnels = self.clone();
+        routes(self.0.parts.site.clone(), &["api/smarthome", "agent/tunnel"], move |asked| {
+            let tunnels = tunnels.clone();
+            async move { web::answer(&tunnels, asked).await }
+        })
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashMap<String, HomeId>> {
+        self.0.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Derived from the home, so that making a tunnel twice makes one.
+fn tunnel_id(home: HomeId) -> String {
+    format!("direct-{home}")
+}
+
+fn place(home: HomeId) -> Place {
+    Place { table: "tunnel", column: "token_sealed", row: home.number() }
+}

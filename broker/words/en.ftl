@@ -18,6 +18,239 @@ fault-too-many = That was a bit much. Please wait a moment and try again.
 fault-unavailable = Something is busy or restarting. Please try again in a moment.
 fault-internal = Something went wrong on our side. It has been noted; please try again.
 
+## Accounts
+accounts-sign-in-title = Welcome back
+accounts-sign-in-lead = Sign in to look after your homes.
+accounts-sign-in = Sign in
+accounts-email = Email
+accounts-password = Password
+accounts-first-run-title = Make this Latchkey yours
+accounts-first-run-lead = You are the first one here. The account you create now owns this broker's first workspace.
+accounts-name = Your name
+accounts-password-rule = At least 10 characters. Three or four random words are easy to remember and hard to guess.
+accounts-create = Create account
+accounts-wrong-password = Email and password do not fit together. Check both and try again.
+accounts-wrong-name = Please tell us your name, in at most 80 characters.
+accounts-wrong-email = That does not look like an email address.
+accounts-wrong-new-password = The password needs at least 10 characters.
+
+## Moments
+ago-now = now
+ago-years = { $n ->
+    [one] { $n } year ago
+   *[other] { $n } years ago
+}
+ahead-years = { $n ->
+    [one] in { $n } year
+   *[other] in { $n } years
+}
+ago-months = { $n ->
+    [one] { $n } month ago
+   *[other] { $n } months ago
+}
+ahead-months = { $n ->
+    [one] in { $n } month
+   *[other] in { $n } months
+}
+ago-weeks = { $n ->
+    [one] { $n } week ago
+   *[other] { $n } weeks ago
+}
+ahead-weeks = { $n ->
+    [one] in { $n } week
+   *[other] in { $n } weeks
+}
+ago-days = { $n ->
+    [one] { $n } day ago
+   *[other] { $n } days ago
+}
+ahead-days = { $n ->
+    [one] in { $n } day
+   *[other] in { $n } days
+}
+ago-hours = { $n ->
+    [one] { $n } hour ago
+   *[other] { $n } hours ago
+}
+ahead-hours = { $n ->
+    [one] in { $n } hour
+   *[other] in { $n } hours
+}
+ago-minutes = { $n ->
+    [one] { $n } minute ago
+   *[other] { $n } minutes ago
+}
+ahead-minutes = { $n ->
+    [one] in { $n } minute
+   *[other] in { $n } minutes
+}
+
+## Dashboard
+dashboard-homes = Your homes
+dashboard-crumbs = Where you are
+dashboard-add-home = Add a home
+dashboard-add-first = Or write the home down here first, and pair its agent afterwards.
+dashboard-empty-title = Let’s bring your first home online
+dashboard-empty-lead = Three steps, about five minutes. You can name the home when you confirm the code.
+dashboard-empty-member = There is no home in this workspace yet. An owner or admin can add one.
+dashboard-step-install = Install the Latchkey agent beside Home Assistant
+dashboard-step-install-hint = On the same machine, or another one in the same network that is always on.
+dashboard-step-pair = Tell it where to find this broker
+dashboard-step-confirm = Confirm the code it shows
+dashboard-step-confirm-hint = The agent shows an address and a code. Open the address, compare the code and choose the home it belongs to.
+dashboard-guide-title = Connect this home
+dashboard-guide-lead = The home is written down. Now its agent needs to find the way here.
+dashboard-name = Name
+dashboard-name-example = Lake house
+dashboard-port = Port of Home Assistant
+dashboard-port-hint = 8123, unless you changed it.
+dashboard-cancel = Cancel
+dashboard-copy = Copy
+dashboard-copied = Copied
+dashboard-open = Open Home Assistant
+dashboard-status = Status
+dashboard-hop-tunnel = Address on the internet
+dashboard-hop-agent = Agent in the house
+dashboard-hop-home-assistant = Home Assistant
+dashboard-connected = Connected
+dashboard-disconnected = Not connected
+dashboard-not-paired = Waiting for its agent
+dashboard-error = Needs attention
+dashboard-running = Running
+dashboard-starting = Starting
+dashboard-unreachable = Does not answer
+dashboard-refused = Refuses the agent’s token
+dashboard-unknown = Not known
+dashboard-links = Links
+dashboard-links-empty = Nothing is shared. Choose a device below and press Share: whoever gets the link sees that one thing, and nothing else of your home.
+dashboard-view = May look
+dashboard-control = May switch
+dashboard-made = Made
+dashboard-ends = Ends
+dashboard-ended = Ended
+dashboard-never = never
+dashboard-used = Last used
+dashboard-not-yet = not yet
+dashboard-lapsed = Lapsed
+dashboard-revoked = Revoked
+dashboard-revoke = Revoke
+dashboard-revoke-title = Revoke this link?
+dashboard-revoke-hint = It stops working at once, also on pages that are open now. This cannot be undone; you can make a new link at any time.
+dashboard-devices = Devices
+dashboard-devices-none = Home Assistant has no devices to show yet.
+dashboard-search = Search devices
+dashboard-search-none = No device fits. Try fewer letters.
+dashboard-no-area = No area
+dashboard-share = Share
+dashboard-away-title = Your home is away right now
+dashboard-away-lead = Its agent is not connected, so its devices cannot be listed. They appear here by themselves when it is back. If it stays away: does the machine have power and network? After a reinstall, pair it again:
+dashboard-share-title = Share a device
+dashboard-for-whom = For whom?
+dashboard-for-whom-example = Anna, while we are away
+dashboard-for-whom-hint = Only you see this. One link per person makes it easy to take a key back.
+dashboard-may = What may they do?
+dashboard-may-view = Look at its state
+dashboard-may-view-hint = They see whether it is on, or what it measures, as it changes.
+dashboard-may-control = Look and switch it
+dashboard-may-control-hint = They can also turn it on and off. Nothing else of your home opens.
+dashboard-may-control-not = Only lights, switches and fans can be handed over for switching.
+dashboard-until = For how long?
+dashboard-until-hour = 1 hour
+dashboard-until-day = 1 day
+dashboard-until-week = 1 week
+dashboard-until-date = Until a day
+dashboard-until-never = Until I revoke it
+dashboard-until-date-label = Last day
+dashboard-make-link = Make the link
+dashboard-shared-title = The key is ready
+dashboard-once = Copy or scan it now: for safety this link is shown only this once.
+dashboard-link = Link to send
+dashboard-qr = QR code of the link
+dashboard-qr-hint = Or let them scan this with their phone’s camera.
+dashboard-done = Done
+dashboard-wrong-name = A home’s name has 1 to 60 characters.
+dashboard-wrong-port = A port is a number between 1 and 65535.
+dashboard-wrong-label = Please say for whom the link is, in at most 80 characters.
+dashboard-wrong-control = This device can be looked at, not switched.
+dashboard-wrong-until = Please choose how long the link shall work.
+dashboard-wrong-date = Please choose a day that is not over yet, within ten years.
+
+## Tunnels
+tunnels-no-home-title = No home here
+tunnels-no-home = There is no home under this name. The address may be mistyped.
+tunnels-away-title = This home is away
+tunnels-away = The home is not connected right now. This page looks again by itself every few seconds.
+tunnels-busy = Something is busy or restarting. This page looks again by itself every few seconds.
+tunnels-origin-down = The home is connected, but Home Assistant does not answer there. It may be restarting; this page looks again by itself.
+tunnels-broke = The connection to the home broke while it was answering. This page tries again by itself.
+tunnels-bad-request = Your browser or a proxy in between sent a request that cannot be passed on safely.
+
+## Portal
+portal-crumbs = Where this is
+portal-changed = Changed
+portal-offline = This home is offline; what you see may be out of date.
+portal-offline-since = Last heard from
+portal-pending = Asking the home…
+portal-done = Done.
+portal-refused-failed = The home could not do that.
+portal-refused-unavailable = The device does not answer right now.
+portal-refused-policy = The home does not allow this.
+portal-too-often = That was a lot at once. Please wait a moment.
+portal-timed-out = No answer came in time. It may have happened or not; watch the state above.
+portal-control-offline = The home cannot be reached right now. Nothing was switched.
+portal-revoked-title = This link is no longer valid
+portal-revoked = Its owner took it back, or its time is over. Ask whoever sent it to you for a new one.
+portal-line-live = Live
+portal-line-polling = Checking every few seconds
+portal-line-again = Reconnecting…
+portal-line-still = As of when this page was loaded
+portal-by-view = Shared with you for viewing through Latchkey
+portal-by-control = Shared with you through Latchkey
+portal-state-on = On
+portal-state-off = Off
+portal-state-open = Open
+portal-state-closed = Closed
+portal-state-opening = Opening
+portal-state-closing = Closing
+portal-state-locked = Locked
+portal-state-unlocked = Unlocked
+portal-state-locking = Locking
+portal-state-unlocking = Unlocking
+portal-state-jammed = Jammed
+portal-state-detected = Detected
+portal-state-clear = Clear
+portal-state-wet = Wet
+portal-state-dry = Dry
+portal-state-low = Low
+portal-state-normal = Normal
+portal-state-hot = Hot
+portal-state-cold = Cold
+portal-state-connected = Connected
+portal-state-disconnected = Disconnected
+portal-state-plugged-in = Plugged in
+portal-state-unplugged = Unplugged
+portal-state-running = Running
+portal-state-not-running = Not running
+portal-state-home = At home
+portal-state-away = Away
+portal-state-heating = Heating
+portal-state-cooling = Cooling
+portal-state-heating-cooling = Heating or cooling
+portal-state-automatic = Automatic
+portal-state-drying = Drying
+portal-state-fan-only = Fan only
+portal-state-playing = Playing
+portal-state-paused = Paused
+portal-state-idle = Idle
+portal-state-standby = Standby
+portal-state-buffering = Buffering
+portal-state-cleaning = Cleaning
+portal-state-docked = Docked
+portal-state-returning = Returning
+portal-state-error = Error
+portal-state-unavailable = Unavailable
+portal-state-unknown = Not known yet
+
 ## OAuth
 oauth-consent-title = Allow access
 oauth-consent-heading = Do you want to let this program in?

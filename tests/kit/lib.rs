@@ -1,1 +1,71 @@
-//! x
+//! The kit: what the stories, the pages, `cargo demo` and `cargo verify` stand on.
+//!
+//! Everything it starts is real (Home Assistant, PostgreSQL, Chromium), listens on loopback only, and ends when
+//! the one who started it ends, however that happens.
+
+pub mod browser; // Chromium, driven
+pub mod home_assistant; // a real one from PyPI, or the one that was given
+pub mod origin; // a Home Assistant's HTTP side alone, that writes down what reaches it
+pub mod postgres; // a throw-away cluster
+pub mod process; // children that end when we do
+pub mod until; // waiting for what is meant
+pub mod visitor; // a browser without a screen: cookies, forms, redirects
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+/// An HTTP client that goes straight to loopback (no proxy, every name under `localhost` included), follows no
+/// redirects and gives up after half a minute.
+pub fn http_client() -> reqwest::Client {
+    install_tls();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .dns_resolver(Arc::new(Loopback))
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(30));
+    client.build().expect("a client without special wishes can be built")
+}
+
+/// Names under `localhost` are loopback (RFC 6761 section 6.3), which browsers know and system resolvers may not.
+struct Loopback;
+
+impl Resolve for Loopback {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let addresses: Addrs = if name.as_str() == "localhost" || name.as_str().ends_with(".localhost") {
+                Box::new([SocketAddr::from((Ipv4Addr::LOCALHOST, 0))].into_iter())
+            } else {
+                let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+                Box::new(found.into_iter())
+            };
+            Ok(addresses)
+        })
+    }
+}
+
+/// Chooses this process's TLS provider; every way into the kit may call it, the first one counts.
+pub fn install_tls() {
+    _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// Cargo's target folder: the one this program was built into, else the workspace's.
+pub fn target_folder() -> PathBuf {
+    let built = std::env::current_exe().ok();
+    let built = built.as_deref().and_then(|exe| exe.ancestors().find(|folder| is_target(folder)));
+    built.map_or_else(|| workspace().join("target"), Path::to_path_buf)
+}
+
+/// The folder of the workspace.
+pub fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("the tests are a member of the workspace").to_path_buf()
+}
+
+/// Cargo marks its target folder with this file.
+fn is_target(folder: &Path) -> bool {
+    folder.join("CACHEDIR.TAG").exists()
+}

@@ -1,1 +1,3 @@
-//! x
+//! Stories: what people do with the whole product, told against real parts.
+
+mod tunnelling;

@@ -74,6 +74,14 @@ pub async fn add_workspace(db: &mut Db, workspace: WorkspaceId, name: &str, now:
         .map(drop)
 }
 
+pub async fn workspace(db: &mut Db, workspace: WorkspaceId) -> Result<Option<(String, String)>> {
+    let row = sqlx::query("SELECT name, slug FROM workspace WHERE id = $1")
+        .bind(workspace.number())
+        .fetch_optional(db)
+        .await?;
+    row.map(|row| Ok((row.try_get("name")?, row.try_get("slug")?))).transpose()
+}
+
 pub async fn add_member(db: &mut Db, workspace: WorkspaceId, account: AccountId, role: Role) -> Result<()> {
     sqlx::query("INSERT INTO member (workspace_id, account_id, role) VALUES ($1, $2, $3)")
         .bind(workspace.number())

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a connection is in the pool only while nothing of an exchange is left on it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
@@ -70,20 +70,33 @@ impl Remote {
         Some(Self { host, port: url.port_or_known_default()?, tls })
     }
 
+    #[cfg(test)]
+    pub(super) fn plain(address: std::net::SocketAddr) -> Self {
+        let host = match address.ip() {
+            IpAddr::V4(address) => Host::Ipv4(address),
+            IpAddr::V6(address) => Host::Ipv6(address),
+        };
+        Self { host, port: address.port(), tls: None }
+    }
+
     /// Connects; also tells the address from which we are seen there.
     pub(super) async fn connect(&self) -> io::Result<(Io, IpAddr)> {
         timeout(CONNECTING, self.connect_at_leisure()).await?
     }
 
     async fn connect_at_leisure(&self) -> io::Result<(Io, IpAddr)> {
-        let tcp = match &self.host {
-            Host::Domain(name) if is_local(name) => {
-                let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
-                TcpStream::connect(&loopback.map(|address| SocketAddr::new(address, self.port))[..]).await?
+        let tcp = match self.host.clone() {
+            Host::Domain(name) if is_local(&name) => {
+                match TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await {
+                    Err(err) if err.kind() == io::ErrorKind::ConnectionRefused => {
+                        TcpStream::connect((Ipv6Addr::LOCALHOST, self.port)).await.map_err(|_| err)?
+                    }
+                    connected => connected?,
+                }
             }
-            Host::Domain(name) => TcpStream::connect((name.as_str(), self.port)).await?,
-            Host::Ipv4(address) => TcpStream::connect((*address, self.port)).await?,
-            Host::Ipv6(address) => TcpStream::connect((*address, self.port)).await?,
+            Host::Domain(name) => TcpStream::connect((name, self.port)).await?,
+            Host::Ipv4(address) => TcpStream::connect((address, self.port)).await?,
+            Host::Ipv6(address) => TcpStream::connect((address, self.port)).await?,
         };
         tcp.set_nodelay(true)?;
         let seen_as = tcp.local_addr()?.ip();
@@ -159,8 +172,10 @@ impl Origin {
     ) -> Response<Streaming> {
         let mut lease = Some(Lease { sender, origin: self.clone() });
         answer.map(|body| {
-            if hyper::body::Body::is_end_stream(&body) {
-                lease.take().map(Lease::give_back);
+            if hyper::body::Body::is_end_stream(&body)
+                && let Some(lease) = lease.take()
+            {
+                lease.give_back();
             }
             Streaming { body, lease }
         })

@@ -25,7 +25,7 @@ impl Pulse {
     }
 
     /// Resolves when nothing has arrived for `span`. One timer, set again only when it fires.
-    pub(super) async fn silent_for(&self, span: Duration) {
+    pub(super) async fn silent_for(self, span: Duration) {
         loop {
             let dead = *self.0.lock().unwrap_or_else(PoisonError::into_inner) + span;
             if dead <= Instant::now() {
@@ -82,23 +82,20 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_line_is_silent_only_after_its_last_byte() {
+    #[tokio::test]
+    async fn a_line_is_silent_only_some_time_after_its_last_byte() {
+        let span = Duration::from_millis(50);
         let (mut far, near) = duplex(64);
         let (mut near, pulse) = Pulse::take(near);
-        let start = Instant::now();
-        let talking = async {
-            for _ in 0..3 {
-                tokio::time::advance(Duration::from_secs(15)).await;
-                far.write_all(b"ping").await.unwrap();
-                near.read_exact(&mut [0; 4]).await.unwrap();
-            }
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            () = talking => {}
-            () = pulse.silent_for(Duration::from_secs(20)) => {}
+        let mut silent = Box::pin(pulse.silent_for(span));
+        let mut last = Instant::now();
+        for _ in 0..3 {
+            assert!(tokio::time::timeout(span / 2, &mut silent).await.is_err());
+            far.write_all(b"ping").await.unwrap();
+            last = Instant::now();
+            near.read_exact(&mut [0; 4]).await.unwrap();
         }
-        assert_eq!(start.elapsed().as_secs(), 45 + 20);
+        silent.await;
+        assert!(last.elapsed() >= span);
     }
 }

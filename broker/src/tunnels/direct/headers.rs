@@ -147,3 +147,85 @@ pub(super) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iter
     let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(str::trim).filter(|token| !token.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    fn visitor(peer: &str, host: &str) -> Visitor {
+        Visitor { peer: peer.parse::<IpAddr>().unwrap(), scheme: "https", host: host.to_owned() }
+    }
+
+    fn prepared(request: http::request::Builder, visitor: &Visitor) -> Parts {
+        let request = request.body(()).unwrap();
+        vet(&request, visitor).unwrap();
+        let (mut head, ()) = request.into_parts();
+        prepare(&mut head, visitor).unwrap();
+        head
+    }
+
+    #[test]
+    fn one_address_goes_down_and_it_is_ours() {
+        let visitor = visitor("::ffff:192.0.2.1", "porch.example.org:8443");
+        let mut request = Request::get("/a?b").header(HOST, "Porch.example.org:8443");
+        for claim in
+            ["X-Forwarded-For", "X-Forwarded-Port", "Forwarded", "X-Real-IP", "CF-Connecting-IP", "CF-Ray"]
+        {
+            request = request.header(claim, "203.0.113.9");
+        }
+        let head = prepared(request, &visitor);
+        assert_eq!(head.uri, "https://porch.example.org:8443/a?b");
+        let mut headers: Vec<_> =
+            head.headers.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
+        headers.sort();
+        assert_eq!(
+            headers,
+            [
+                r#"x-forwarded-for: "192.0.2.1""#,
+                r#"x-forwarded-host: "porch.example.org:8443""#,
+                r#"x-forwarded-proto: "https""#,
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_of_the_outer_connection_goes_down() {
+        let request = Request::get("/")
+            .header(HOST, "porch")
+            .header(CONNECTION, "keep-alive, X-Private")
+            .header(CONNECTION, "X-Other")
+            .header("x-private", "1")
+            .header("x-other", "1")
+            .header("keep-alive", "1")
+            .header(TE, "trailers")
+            .header(EXPECT, "100-continue")
+            .header(UPGRADE, "h2c")
+            .header("accept", "*/*");
+        let head = prepared(request, &visitor("192.0.2.1", "porch"));
+        let kept: Vec<_> =
+            head.headers.keys().filter(|name| !name.as_str().starts_with("x-forwarded-")).collect();
+        assert_eq!(kept, ["accept"]);
+    }
+
+    #[test]
+    fn hosts_must_agree() {
+        let here = visitor("192.0.2.1", "porch");
+        let two = Request::get("/").header(HOST, "porch").header(HOST, "porch");
+        let elsewhere = Request::get("http://attic/").header(HOST, "porch");
+        let other = Request::get("/").header(HOST, "attic");
+        for wrong in [two, elsewhere, other, Request::get("/")] {
+            assert!(matches!(vet(&wrong.body(()).unwrap(), &here), Err(Away::BadRequest(_))));
+        }
+        let http2 = Request::get("https://porch/").version(Version::HTTP_2);
+        let absolute = Request::get("http://porch/").header(HOST, "PORCH");
+        for right in [http2, absolute] {
+            assert!(vet(&right.body(()).unwrap(), &here).is_ok());
+        }
+        for control in [DIRECT_CONTROL, "Agent.Invalid"] {
+            let request = Request::get("/hello").header(HOST, control).body(()).unwrap();
+            assert!(vet(&request, &visitor("192.0.2.1", control)).is_err());
+        }
+    }
+}

@@ -37,15 +37,14 @@ const STREAM_WINDOW: u32 = 512 << 10;
 /// others.
 const LINE_WINDOW: u32 = 64 << 20;
 
+/// A quarter of HTTP/2's smallest number of frames for the same bytes, and still short on a slow line.
+const FRAME: u32 = 64 << 10;
+
 /// Bytes a stream may have waiting for the connection.
 const SEND_BUFFER: usize = 256 << 10;
 
 /// Cookies, tokens and long addresses: what Home Assistant's own server accepts fits with room to spare.
 const HEAD_LIMIT: u32 = 128 << 10;
-
-/// A ping after this long without a frame, and the time until it must be answered: a dead line is noticed
-/// within both.
-const PING: Duration = Duration::from_secs(10);
 
 /// The time until the hello must be answered.
 const HELLO: Duration = Duration::from_secs(10);
@@ -91,7 +90,11 @@ pub(super) struct Line {
 }
 
 /// Takes the client's part on `io` and waits for the agent to answer the hello.
-pub(super) async fn open<IO>(io: IO, stop: &CancellationToken) -> anyhow::Result<(Line, Connection)>
+pub(super) async fn open<IO>(
+    io: IO,
+    ping: Duration,
+    stop: &CancellationToken,
+) -> anyhow::Result<(Line, Connection)>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -103,8 +106,13 @@ where
         .initial_connection_window_size(LINE_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(HEAD_LIMIT)
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PING)
+        .max_frame_size(FRAME)
+        // A visitor who leaves resets a stream, and what was under way arrives for a stream that is no more.
+        // That is our daily bread; by default a thousand such frames in a line's life would end the line.
+        .max_concurrent_reset_streams(STREAMS)
+        .max_local_error_reset_streams(None)
+        .keep_alive_interval(ping)
+        .keep_alive_timeout(ping)
         .keep_alive_while_idle(true)
         .handshake(TokioIo::new(io))
         .await?;

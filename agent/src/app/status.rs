@@ -1,0 +1,149 @@
+//! How the agent is doing: written to `status.json` at each change, without secrets, for `status` to read.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shared::id::HomeId;
+use shared::relay::HomeAssistantState;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::cloud::Cloud;
+use crate::config::Settings;
+use crate::home_assistant::Health;
+use crate::memory::write_whole;
+use crate::relay::Link;
+use crate::tasks::now_ms;
+
+/// What an agent says of itself. Times are milliseconds since the Unix epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The agent's version.
+    pub version: String,
+    /// When this was written.
+    pub updated: i64,
+    /// The broker's origin.
+    pub broker: String,
+    /// The home's id.
+    pub home_id: HomeId,
+    /// The home's name, once the broker has said it.
+    #[serde(default)]
+    pub home_name: Option<String>,
+    /// The address at which the home is reached from outside, once known.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// Whether the broker's socket stands.
+    pub broker_connected: bool,
+    /// Why it does not.
+    #[serde(default)]
+    pub broker_reason: Option<String>,
+    /// How Home Assistant is.
+    pub home_assistant: HomeAssistantState,
+    /// Home Assistant's version, once known.
+    #[serde(default)]
+    pub home_assistant_version: Option<String>,
+    /// Why Home Assistant does not answer.
+    #[serde(default)]
+    pub home_assistant_reason: Option<String>,
+}
+
+/// The file of a data directory.
+pub fn path(data_dir: &Path) -> PathBuf {
+    data_dir.join("status.json")
+}
+
+/// Keeps the status up to date.
+#[derive(Debug)]
+pub struct Reporter {
+    path: PathBuf,
+    cloud: Arc<Cloud>,
+    health: watch::Receiver<Health>,
+    link: watch::Receiver<Link>,
+    status: watch::Sender<Status>,
+}
+
+impl Reporter {
+    /// A reporter that has nothing to report yet.
+    pub fn new(
+        settings: &Settings,
+        cloud: Arc<Cloud>,
+        health: watch::Receiver<Health>,
+        link: watch::Receiver<Link>,
+    ) -> Self {
+        let status = Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            updated: now_ms(),
+            broker: cloud.broker().to_string(),
+            home_id: cloud.home_id(),
+            home_name: None,
+            url: None,
+            broker_connected: false,
+            broker_reason: None,
+            home_assistant: HomeAssistantState::Unreachable,
+            home_assistant_version: None,
+            home_assistant_reason: None,
+        };
+        Self { path: path(&settings.data_dir), cloud, health, link, status: watch::Sender::new(status) }
+    }
+
+    /// The status, now and at each change.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// Reports until told to stop.
+    pub async fn keep(mut self, stop: CancellationToken) {
+        // Ends at the token, or when both sides have gone, which they do only then.
+        _ = stop
+            .run_until_cancelled(async {
+                loop {
+                    self.report().await;
+                    tokio::select! {
+                        Ok(()) = self.health.changed() => {}
+                        Ok(()) = self.link.changed() => {}
+                        else => stop.cancelled().await,
+                    }
+                }
+            })
+            .await;
+    }
+
+    async fn report(&mut self) {
+        let health = self.health.borrow_and_update().clone();
+        let link = self.link.borrow_and_update().clone();
+        let came_up = matches!(link, Link::Up(_)) && !self.status.borrow().broker_connected;
+        self.status.send_modify(|status| {
+            status.updated = now_ms();
+            status.home_assistant = health.state;
+            status.home_assistant_version = health.version;
+            status.home_assistant_reason = health.reason;
+            (status.broker_connected, status.broker_reason) = match link {
+                Link::Up(name) => {
+                    status.home_name = Some(name);
+                    (true, None)
+                }
+                Link::Down(reason) => (false, Some(reason)),
+            };
+        });
+        self.write().await;
+        if came_up && let Ok(Ok(home)) = timeout(Duration::from_secs(10), self.cloud.home()).await {
+            self.status.send_modify(|status| status.url = home.url);
+            self.write().await;
+        }
+    }
+
+    async fn write(&self) {
+        let path = self.path.clone();
+        let text = serde_json::to_vec_pretty(&*self.status.borrow());
+        let written = spawn_blocking(move || write_whole(&path, &text?)).await;
+        if let Ok(Err(err)) = written {
+            // Not worth stopping for: it is for reading only.
+            debug!("the status could not be written: {err}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! How long ago something was, or how soon it will be, in words: "3 minutes ago", "in 2 days".
+//!
+//! Invariant: the same words as `assets/time.js` takes from the browser's `Intl.RelativeTimeFormat`, so that
+//! nothing on a page moves when the script takes over. In a template:
+//! `<time datetime="{{ moment.iso }}" data-ago>{{ moment.words }}</time>`.
+
+use serde::Serialize;
+
+use super::words::Words;
+use crate::clock::Timestamp;
+
+/// Seconds of each unit, with the keys for the past and for what is to come; the longest first.
+const UNITS: [(i64, &str, &str); 6] = [
+    (31_557_600, "ago-years", "ahead-years"),
+    (2_629_800, "ago-months", "ahead-months"),
+    (604_800, "ago-weeks", "ahead-weeks"),
+    (86_400, "ago-days", "ahead-days"),
+    (3600, "ago-hours", "ahead-hours"),
+    (60, "ago-minutes", "ahead-minutes"),
+];
+
+/// A moment as a page says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Moment {
+    /// RFC 3339 in UTC, for `datetime`.
+    pub iso: String,
+    /// The words, seen from now.
+    pub words: String,
+}
+
+impl Moment {
+    /// A moment, seen from `now`.
+    pub fn new(w: &Words, at: Timestamp, now: Timestamp) -> Self {
+        Self { iso: at.to_string(), words: words(w, (at.millis().saturating_sub(now.millis())) / 1000) }
+    }
+}
+
+fn words(w: &Words, ahead: i64) -> String {
+    let fits = UNITS.iter().find(|(length, ..)| ahead.abs() >= *length);
+    let Some((length, past, future)) = fits else { return w.say("ago-now") };
+    let key = if ahead < 0 { past } else { future };
+    w.say_with(key, "n", ahead.abs() / length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::words::{english, for_header};
+
+    #[test]
+    fn a_moment_is_said_in_the_greatest_unit_that_fits() {
+        for (ahead, said) in [
+            (0, "now"),
+            (-59, "now"),
+            (-60, "1 minute ago"),
+            (-3599, "59 minutes ago"),
+            (-7200, "2 hours ago"),
+            (-86_400, "1 day ago"),
+            (-3_000_000, "1 month ago"),
+            (604_800, "in 1 week"),
+            (100_000_000, "in 3 years"),
+        ] {
+            assert_eq!(words(english(), ahead), said, "{ahead}");
+        }
+        assert_eq!(words(for_header("zh-TW"), -180), "3 分鐘前");
+        assert_eq!(words(for_header("zh-TW"), 172_800), "2 天後");
+    }
+}

@@ -1,0 +1,108 @@
+//! The API for programs beside Home Assistant (product page, section A), and where agents dial the direct
+//! tunnel.
+
+use http::{HeaderValue, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use shared::id::{HomeId, WorkspaceId};
+use shared::oauth::Scope;
+use shared::secret::Secret;
+use shared::tunnel::{DIRECT_PATH, DIRECT_PROTOCOL, HomeEnvelope};
+use tracing::info;
+
+use super::Tunnels;
+use crate::http::{Answer, Asked, Fault, empty, json};
+
+#[derive(Serialize)]
+struct Workspaces {
+    workspaces: Vec<Workspace>,
+}
+
+#[derive(Serialize)]
+struct Workspace {
+    id: WorkspaceId,
+    name: String,
+    slug: String,
+}
+
+#[derive(Serialize)]
+struct HomeList {
+    homes: Vec<shared::tunnel::HomeAnswer>,
+}
+
+pub async fn answer(tunnels: &Tunnels, asked: Asked) -> Result<Answer, Fault> {
+    let path = asked.path.clone();
+    if path == DIRECT_PATH {
+        return dial(tunnels, asked).await;
+    }
+    let segments: Vec<_> = path.trim_start_matches('/').split('/').collect();
+    let ["api", "smarthome", rest @ ..] = &segments[..] else { return Err(Fault::NotFound) };
+    if !matches!(rest, ["workspaces"] | ["workspaces", _, "homes"] | ["homes", _] | ["homes", _, "tunnel-token" | "status"]) {
+        return Err(Fault::NotFound);
+    }
+    if asked.method != http::Method::GET {
+        return Err(Fault::Method("GET"));
+    }
+    match rest {
+        ["workspaces"] => workspaces(tunnels, &asked).await,
+        ["workspaces", id, "homes"] => homes(tunnels, &asked, id).await,
+        ["homes", id, "tunnel-token"] => token(tunnels, &asked, id).await,
+        ["homes", id, ..] => home(tunnels, &asked, id).await,
+        _ => Err(Fault::NotFound),
+    }
+}
+
+async fn workspaces(tunnels: &Tunnels, asked: &Asked) -> Result<Answer, Fault> {
+    let caller = tunnels.0.parts.oauth.bearer(asked, Scope::WorkspaceRead).await?.caller;
+    let found = tunnels.0.parts.accounts.workspace(caller.workspace).await?;
+    let workspaces = found.into_iter().map(|(id, name, slug)| Workspace { id, name, slug }).collect();
+    Ok(json(StatusCode::OK, &Workspaces { workspaces }))
+}
+
+async fn homes(tunnels: &Tunnels, asked: &Asked, workspace: &str) -> Result<Answer, Fault> {
+    let caller = tunnels.0.parts.oauth.bearer(asked, Scope::SmarthomeRead).await?.caller;
+    let workspace: WorkspaceId = workspace.parse().map_err(|_| Fault::NotFound)?;
+    if workspace != caller.workspace {
+        return Err(Fault::NotFound);
+    }
+    let homes = tunnels.0.parts.homes.list(&caller).await?;
+    Ok(json(StatusCode::OK, &HomeList { homes: homes.iter().map(|home| tunnels.shown(home)).collect() }))
+}
+
+async fn home(tunnels: &Tunnels, asked: &Asked, id: &str) -> Result<Answer, Fault> {
+    let caller = tunnels.0.parts.oauth.bearer(asked, Scope::SmarthomeRead).await?.caller;
+    let home = tunnels.0.parts.homes.visible(parse(id)?, &caller).await?;
+    Ok(json(StatusCode::OK, &HomeEnvelope { home: tunnels.shown(&home) }))
+}
+
+async fn token(tunnels: &Tunnels, asked: &Asked, id: &str) -> Result<Answer, Fault> {
+    let caller = tunnels.0.parts.oauth.bearer(asked, Scope::SmarthomeTunnel).await?.caller;
+    let home = tunnels.0.parts.homes.owned(parse(id)?, &caller).await?;
+    Ok(json(StatusCode::OK, &tunnels.token(&home).await?))
+}
+
+fn parse(id: &str) -> Result<HomeId, Fault> {
+    id.parse().map_err(|_| Fault::NotFound)
+}
+
+/// The agent's side of the direct tunnel: the token is checked, the connection changes hands.
+async fn dial(tunnels: &Tunnels, mut asked: Asked) -> Result<Answer, Fault> {
+    let token = asked.bearer().map(|token| Secret::from(token.to_owned())).ok_or(Fault::Unauthorized(false))?;
+    let (home, label) = tunnels.home_of(&token).await?.ok_or(Fault::Unauthorized(true))?;
+    let speaks = asked.header(header::UPGRADE).is_some_and(|word| word.eq_ignore_ascii_case(DIRECT_PROTOCOL));
+    let upgrade = asked.upgrade.take().filter(|_| speaks);
+    let upgrade = upgrade.ok_or_else(|| Fault::bad(format!("this address speaks {DIRECT_PROTOCOL} over HTTP/1.1")))?;
+    let (hub, peer) = (tunnels.0.parts.direct.clone(), asked.peer.ip);
+    tunnels.names().insert(label, home);
+    tunnels.0.parts.tasks.spawn(async move {
+        // The agent went away before the 101 reached it: nothing to serve.
+        let Ok(connection) = upgrade.await else { return };
+        info!(home.id = %home, %peer, "tunnel open");
+        let ended = hub.serve(home, TokioIo::new(connection)).await;
+        info!(home.id = %home, ?ended, "tunnel closed");
+    });
+    let mut answer = empty(StatusCode::SWITCHING_PROTOCOLS);
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    answer.headers_mut().insert(header::UPGRADE, HeaderValue::from_static(DIRECT_PROTOCOL));
+    Ok(answer)
+}

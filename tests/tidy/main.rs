@@ -1,0 +1,103 @@
+//! Tidy: the house rules as tests.
+//!
+//! Each rule is a pure function from the tree's files to its offences, and each is shown to be able to fail: an
+//! offence is planted among the real files, and the rule must name the file it was planted in.
+
+mod crates;
+mod ladder;
+mod places;
+mod shape;
+mod twins;
+
+use std::fs;
+use std::path::Path;
+
+/// A text file of the tree.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// From the workspace's folder, for example `broker/src/clock.rs`.
+    pub path: String,
+    /// All of it.
+    pub text: String,
+}
+
+impl File {
+    /// Whether it is one of Rust's.
+    pub fn is_rust(&self) -> bool {
+        self.path.ends_with(".rs")
+    }
+
+    /// Its lines that are not comments, numbered from 1.
+    pub fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.text.lines().zip(1..).map(|(line, number)| (number, line)).filter(|(_, line)| {
+            let line = line.trim_start();
+            !line.starts_with("//") && !line.starts_with('#')
+        })
+    }
+
+    /// The number of the line from which on a Rust file holds tests only.
+    pub fn tests_from(&self) -> usize {
+        if self.path.ends_with("/tests.rs")
+            || self.path.contains("/tests/")
+            || self.path.starts_with("tests/")
+        {
+            return 0;
+        }
+        let start = self.text.lines().position(|line| line.starts_with("#[cfg(test)]"));
+        start.map_or(usize::MAX, |line| line + 1)
+    }
+
+    /// Its code outside of tests.
+    pub fn production(&self) -> impl Iterator<Item = (usize, &str)> {
+        let end = self.tests_from();
+        self.code().filter(move |(number, _)| *number < end)
+    }
+}
+
+/// A rule: the offences it finds, each beginning with the path of the file.
+type Rule = fn(&[File]) -> Vec<String>;
+
+/// Folders that are not part of the tree.
+const NOT_OURS: &[&str] = &["target", "data", ".git", "node_modules"];
+
+/// Every text file of the workspace.
+fn tree() -> Vec<File> {
+    let mut files = Vec::new();
+    let root = kit::workspace();
+    collect(&root, &root, &mut files);
+    assert!(files.len() > 50, "only {} files were found in {}", files.len(), root.display());
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut Vec<File>) {
+    for entry in fs::read_dir(folder).expect("read a folder of the tree").flatten() {
+        let path = entry.path();
+        let name = entry.file_name();
+        if NOT_OURS.iter().any(|other| name == *other) {
+            continue; // in a git worktree `.git` is a file
+        }
+        if path.is_dir() {
+            collect(root, &path, files);
+        } else if let Ok(text) = fs::read_to_string(&path) {
+            let path = path.strip_prefix(root).expect("it lies in the root").display().to_string();
+            files.push(File { path, text });
+        }
+    }
+}
+
+/// Holds a rule against the tree, and then against the tree with each of the `planted` offences in turn.
+fn hold(rule: Rule, planted: &[(&str, &str)]) {
+    let tree = tree();
+    let offences = rule(&tree);
+    assert!(offences.is_empty(), "\n{}\n", offences.join("\n"));
+    for (path, text) in planted {
+        let mut broken: Vec<File> = tree.iter().filter(|file| file.path != *path).cloned().collect();
+        broken.push(File { path: (*path).into(), text: (*text).into() });
+        let offences = rule(&broken);
+        assert!(
+            offences.iter().any(|offence| offence.starts_with(path)),
+            "the rule does not see what was planted in {path}:\n{text}\nit says: {offences:?}"
+        );
+    }
+}
