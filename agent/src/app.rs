@@ -147,3 +147,6 @@ pub fn exit_code(err: &anyhow::Error) -> u8 {
         1
     }
 }
+
+#[cfg(test)]
+mod tests;

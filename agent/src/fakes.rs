@@ -142,13 +142,17 @@ impl Socket {
         self.send(json!({"type": "auth_required", "ha_version": "2026.2.3"})).await;
         assert_eq!(self.next().await, json!({"type": "auth", "access_token": "let me in"}));
         self.send(json!({"type": "auth_ok", "ha_version": "2026.2.3"})).await;
-        Home { socket: self, last_id: 0 }
+        Home { socket: self, last_id: 0, area: "Kitchen", registry_events: Value::Null }
     }
 }
 
 /// A stand-in for Home Assistant after the sign-in.
 pub struct Home {
     pub socket: Socket,
+    /// The name of the area the lamp is in.
+    pub area: &'static str,
+    /// The last subscription to changes of a registry.
+    pub registry_events: Value,
     last_id: u64,
 }
 
@@ -161,10 +165,14 @@ impl Home {
             assert!(id > self.last_id, "ids must grow: {command}");
             self.last_id = id;
             let result = match command["type"].as_str().unwrap() {
-                "supported_features" | "subscribe_events" => Value::Null,
+                "supported_features" => Value::Null,
+                "subscribe_events" => {
+                    self.registry_events = command.clone();
+                    Value::Null
+                }
                 "get_config" => json!({"state": "RUNNING"}),
                 "config/area_registry/list" => {
-                    json!([{"area_id": "kitchen", "name": "Kitchen", "floor_id": "ground"}])
+                    json!([{"area_id": "kitchen", "name": self.area, "floor_id": "ground"}])
                 }
                 "config/floor_registry/list" => json!([{"floor_id": "ground", "name": "Ground floor"}]),
                 "config/device_registry/list" => json!([{"id": "d1", "area_id": "kitchen"}]),

@@ -225,3 +225,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use shared::id::HomeId;
 use shared::secret::Secret;
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tracing::info;
@@ -95,10 +96,15 @@ pub enum MemoryError {
 /// The agent's memory. Cheap to read; a change is written before it counts.
 #[derive(Debug)]
 pub struct Memory {
-    store: Arc<Store>,
+    inner: Arc<Inner>,
+    /// Held through a change by whoever writes it, to the end even if nobody waits for that any more.
+    turn: Arc<Mutex<()>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
     now: RwLock<Remembered>,
-    /// Held through a change, so that none is lost to another.
-    turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -114,29 +120,32 @@ impl Memory {
     /// A damaged file, a disk or keyring that refuses; never because there is nothing yet.
     pub async fn open(dir: &Path, keeping: Keeping) -> Result<Self, MemoryError> {
         file::make_private(dir)?;
-        let store = Arc::new(choose(dir, keeping).await?);
-        let reader = Arc::clone(&store);
-        let now = off_thread(move || reader.read()).await?;
-        Ok(Self { store, now: RwLock::new(now), turn: tokio::sync::Mutex::default() })
+        let store = choose(dir, keeping).await?;
+        let (store, now) = off_thread(move || store.read().map(|now| (store, now))).await?;
+        Ok(Self { inner: Arc::new(Inner { store, now: RwLock::new(now) }), turn: Arc::default() })
     }
 
     /// What is remembered now.
     pub fn recall(&self) -> Remembered {
-        self.now.read().expect("nobody panics while holding it").clone()
+        self.inner.now.read().expect("nobody panics while holding it").clone()
     }
 
-    /// Changes what is remembered. When this returns `Ok`, the change is on disk; when it does not, nothing changed.
+    /// Changes what is remembered. When this returns `Ok`, the change is on disk; when it does not, nothing
+    /// changed (or a keyring that did not answer in time may yet do it, whole).
     ///
     /// # Errors
     /// The disk or the keyring refused.
     pub async fn change(&self, edit: impl FnOnce(&mut Remembered)) -> Result<(), MemoryError> {
-        let _turn = self.turn.lock().await;
-        let mut next = self.recall();
-        edit(&mut next);
-        let (store, written) = (Arc::clone(&self.store), next.clone());
-        off_thread(move || store.write(&written)).await?;
-        *self.now.write().expect("nobody panics while holding it") = next;
-        Ok(())
+        self.in_turn(|inner| {
+            let mut next = inner.now.read().expect("nobody panics while holding it").clone();
+            edit(&mut next);
+            move |inner: &Inner| {
+                inner.store.write(&next)?;
+                inner.set(next);
+                Ok(())
+            }
+        })
+        .await
     }
 
     /// Forgets everything.
@@ -144,19 +153,49 @@ impl Memory {
     /// # Errors
     /// The disk or the keyring refused.
     pub async fn forget(&self) -> Result<(), MemoryError> {
-        let _turn = self.turn.lock().await;
-        let store = Arc::clone(&self.store);
-        off_thread(move || store.erase()).await?;
-        *self.now.write().expect("nobody panics while holding it") = Remembered::default();
-        Ok(())
+        self.in_turn(|_| {
+            |inner: &Inner| {
+                inner.store.erase()?;
+                inner.set(Remembered::default());
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    /// Prepares a change when its turn has come and carries it out where blocking harms nobody.
+    async fn in_turn<W>(&self, prepare: impl FnOnce(&Inner) -> W) -> Result<(), MemoryError>
+    where
+        W: FnOnce(&Inner) -> Result<(), MemoryError> + Send + 'static,
+    {
+        let change = async {
+            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let work = prepare(&self.inner);
+            let inner = Arc::clone(&self.inner);
+            off_thread(move || {
+                let _turn = turn;
+                work(&inner)
+            })
+            .await
+        };
+        match self.inner.store {
+            Store::File(_) => change.await,
+            Store::Keyring(_) => patiently(change).await,
+        }
     }
 
     /// Where secrets are kept, in words.
     pub fn place(&self) -> String {
-        match &*self.store {
+        match &self.inner.store {
             Store::Keyring(_) => "the keyring".to_owned(),
             Store::File(drawer) => drawer.path().display().to_string(),
         }
+    }
+}
+
+impl Inner {
+    fn set(&self, next: Remembered) {
+        *self.now.write().expect("nobody panics while holding it") = next;
     }
 }
 
@@ -194,7 +233,7 @@ async fn choose(dir: &Path, keeping: Keeping) -> Result<Store, MemoryError> {
         Keeping::Auto | Keeping::Keyring => {}
     }
     let probed = in_keyring.clone();
-    match off_thread(move || probed.probe()).await {
+    match patiently(off_thread(move || probed.probe())).await {
         Ok(()) => Ok(Store::Keyring(in_keyring)),
         Err(err) if keeping == Keeping::Keyring || in_keyring.was_used() => Err(err),
         Err(err) => {
@@ -204,14 +243,15 @@ async fn choose(dir: &Path, keeping: Keeping) -> Result<Store, MemoryError> {
     }
 }
 
+async fn patiently(work: impl Future<Output = Result<(), MemoryError>>) -> Result<(), MemoryError> {
+    let done = timeout(KEYRING_PATIENCE, work).await;
+    done.unwrap_or_else(|_| Err(MemoryError::Keyring("does not answer (locked?)".to_owned())))
+}
+
 async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, MemoryError> + Send + 'static,
 ) -> Result<T, MemoryError> {
-    match timeout(KEYRING_PATIENCE, spawn_blocking(work)).await {
-        Ok(Ok(done)) => done,
-        Ok(Err(_)) => Err(MemoryError::Keyring("broke off".to_owned())),
-        Err(_) => Err(MemoryError::Keyring("does not answer (locked?)".to_owned())),
-    }
+    spawn_blocking(work).await.unwrap_or_else(|_| Err(MemoryError::Keyring("broke off".to_owned())))
 }
 
 /// The right to use a data directory: one agent at a time. The kernel takes it back when the process ends.

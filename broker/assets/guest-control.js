@@ -33,7 +33,8 @@ function look(name, reason) {
 }
 
 async function ask(action) {
-  const answer = await fetch(form.action, {
+  // Not form.action: the buttons are called "action" and stand before the attribute.
+  const answer = await fetch(form.getAttribute('action'), {
     method: 'POST',
     headers: { accept: 'application/json', 'content-type': 'application/json' },
     body: JSON.stringify({ action }),

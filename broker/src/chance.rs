@@ -31,8 +31,6 @@ pub enum Kind {
     Tunnel,
     /// The one-time address of the first run.
     FirstRun,
-    /// A client's secret.
-    Client,
 }
 
 impl Kind {
@@ -46,7 +44,6 @@ impl Kind {
             Self::Link => 'l',
             Self::Tunnel => 't',
             Self::FirstRun => 'f',
-            Self::Client => 'p',
         }
     }
 }

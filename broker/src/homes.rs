@@ -251,4 +251,7 @@ fn label(name: &str, tail: usize) -> String {
 }
 
 #[cfg(test)]
+pub use rows::tests::add_workspace;
+
+#[cfg(test)]
 mod tests;

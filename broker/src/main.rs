@@ -33,7 +33,11 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         println!("{settings:#?}");
         return Ok(());
     }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?.block_on(serve(settings))
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?
+        .block_on(serve(settings))
 }
 
 async fn serve(settings: broker::config::Settings) -> anyhow::Result<()> {
@@ -41,7 +45,9 @@ async fn serve(settings: broker::config::Settings) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let broker = app::start(settings).await?;
     if let Some(address) = &broker.first_run {
-        println!("There is no account yet. Make the first one here (this address works once):\n\n    {address}\n");
+        println!(
+            "There is no account yet. Make the first one here (this address works once):\n\n    {address}\n"
+        );
     }
     tokio::select! {
         _ = terminate.recv() => {}

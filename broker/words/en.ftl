@@ -251,15 +251,6 @@ portal-state-error = Error
 portal-state-unavailable = Unavailable
 portal-state-unknown = Not known yet
 
-## Tunnels
-tunnels-no-home-title = No home here
-tunnels-no-home = There is no home under this name. The address may be mistyped.
-tunnels-away-title = This home is away
-tunnels-away = The home is not connected right now. This page looks again by itself every few seconds.
-tunnels-busy = Something is busy or restarting. This page looks again by itself every few seconds.
-tunnels-origin-down = The home is connected, but Home Assistant does not answer there. It may be restarting; this page looks again by itself.
-tunnels-broke = The connection to the home broke while it was answering. This page tries again by itself.
-tunnels-bad-request = Your browser or a proxy in between sent a request that cannot be passed on safely.
 ## OAuth
 oauth-consent-title = Allow access
 oauth-consent-heading = Do you want to let this program in?

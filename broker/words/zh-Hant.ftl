@@ -215,15 +215,6 @@ portal-state-error = 錯誤
 portal-state-unavailable = 無法使用
 portal-state-unknown = 尚無資料
 
-## Tunnels
-tunnels-no-home-title = 這裡沒有住家
-tunnels-no-home = 沒有使用這個名稱的住家。網址可能打錯了。
-tunnels-away-title = 這個住家目前離線
-tunnels-away = 住家目前沒有連線。這個頁面每隔幾秒會自動重新查看。
-tunnels-busy = 系統忙碌中或正在重新啟動。這個頁面每隔幾秒會自動重新查看。
-tunnels-origin-down = 住家已連線，但那裡的 Home Assistant 沒有回應。它可能正在重新啟動；這個頁面會自動重新查看。
-tunnels-broke = 住家回應時連線中斷了。這個頁面會自動再試一次。
-tunnels-bad-request = 您的瀏覽器或中間的代理伺服器送出了無法安全轉送的要求。
 ## OAuth
 oauth-consent-title = 允許存取
 oauth-consent-heading = 要讓這個程式進來嗎？

@@ -43,7 +43,8 @@ async fn a_page_arrives_as_it_was_asked_for() {
         .header("authorization", "Bearer home-assistants-own")
         .body(empty())
         .unwrap();
-    let answer = door.visit().await.sender.send_request(request).await.unwrap();
+    let mut browser = door.visit().await;
+    let answer = browser.sender.send_request(request).await.unwrap();
 
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.headers()["content-type"], "application/json");

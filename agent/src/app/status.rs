@@ -96,24 +96,25 @@ impl Reporter {
         self.status.subscribe()
     }
 
-    /// Reports until told to stop.
+    /// Reports until told to stop. A write is never broken off: two at once would spoil the file.
     pub async fn keep(mut self, stop: CancellationToken) {
-        // Ends at the token, or when both sides have gone, which they do only then.
-        _ = stop
-            .run_until_cancelled(async {
-                loop {
-                    self.report().await;
-                    tokio::select! {
-                        Ok(()) = self.health.changed() => {}
-                        Ok(()) = self.link.changed() => {}
-                        else => stop.cancelled().await,
-                    }
-                }
-            })
-            .await;
+        loop {
+            let came_up = self.look();
+            self.write().await;
+            if came_up && let Some(Some(url)) = stop.run_until_cancelled(self.address()).await {
+                self.status.send_modify(|status| status.url = Some(url));
+                self.write().await;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Ok(()) = self.health.changed() => {}
+                Ok(()) = self.link.changed() => {}
+            }
+        }
     }
 
-    async fn report(&mut self) {
+    /// Takes in how everything is and returns whether the broker has just been reached.
+    fn look(&mut self) -> bool {
         let health = self.health.borrow_and_update().clone();
         let link = self.link.borrow_and_update().clone();
         let came_up = matches!(link, Link::Up(_)) && !self.status.borrow().broker_connected;
@@ -130,11 +131,11 @@ impl Reporter {
                 Link::Down(reason) => (false, Some(reason)),
             };
         });
-        self.write().await;
-        if came_up && let Ok(Ok(home)) = timeout(Duration::from_secs(10), self.cloud.home()).await {
-            self.status.send_modify(|status| status.url = home.url);
-            self.write().await;
-        }
+        came_up
+    }
+
+    async fn address(&self) -> Option<String> {
+        timeout(Duration::from_secs(10), self.cloud.home()).await.ok()?.ok()?.url
     }
 
     async fn write(&self) {

@@ -25,15 +25,18 @@ struct Waiting {
 impl News {
     /// Tells of new states; `None` is an entity that is not there (any more).
     pub fn tell(&self, states: impl IntoIterator<Item = (EntityId, Option<EntityState>)>) {
-        {
-            let mut waiting = self.lock();
-            for (entity_id, state) in states {
-                waiting.count += 1;
-                let count = waiting.count;
-                waiting.newest.insert(entity_id, (count, state));
-            }
+        let mut told = false;
+        let mut waiting = self.lock();
+        for (entity_id, state) in states {
+            waiting.count += 1;
+            let count = waiting.count;
+            waiting.newest.insert(entity_id, (count, state));
+            told = true;
         }
-        self.bell.notify_one();
+        drop(waiting);
+        if told {
+            self.bell.notify_one();
+        }
     }
 
     /// Takes all that waits, oldest change first.

@@ -147,13 +147,16 @@ impl<'a> Session<'a> {
         loop {
             let alarm = self.next_alarm();
             tokio::select! {
-                incoming = self.socket.next() => self.hear(incoming?).await?,
-                Some(request) = requests.recv() => self.serve(request).await?,
+                // In this order: a control that follows its watch must find it done, and alarms must not
+                // starve in a burst of events.
+                biased;
                 Ok(()) = watched.changed() => {
                     let wanted = Arc::clone(&watched.borrow_and_update());
                     self.watch(wanted).await?;
                 }
                 () = sleep_until(alarm) => self.wake().await?,
+                Some(request) = requests.recv() => self.serve(request).await?,
+                incoming = self.socket.next() => self.hear(incoming?).await?,
             }
         }
     }

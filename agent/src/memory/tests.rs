@@ -68,6 +68,21 @@ async fn a_change_that_cannot_be_written_does_not_count() {
 }
 
 #[tokio::test]
+async fn a_change_that_is_not_waited_for_is_whole_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = open(dir.path()).await;
+    for n in 0..50 {
+        let mut change = Box::pin(memory.change(|all| all.pairing = Some(pairing(&n.to_string()))));
+        // Polled once, so that it has begun, and dropped.
+        assert!(futures_util::poll!(change.as_mut()).is_pending());
+    }
+    memory.change(|all| all.home_assistant_token = Some("t".to_owned().into())).await.unwrap();
+    for seen in [memory.recall(), open(dir.path()).await.recall()] {
+        assert!(seen.pairing.is_some() && seen.home_assistant_token.is_some());
+    }
+}
+
+#[tokio::test]
 async fn one_agent_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     assert!(!Claim::is_taken(dir.path()));

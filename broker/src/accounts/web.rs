@@ -128,9 +128,15 @@ async fn welcome(
 
 async fn sign_out(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> {
     let signed_in = accounts.require(asked).await?;
-    signed_in.check(asked, Some(&asked.form()?))?;
+    let form = asked.form()?;
+    signed_in.check(asked, Some(&form))?;
     accounts.end_session(&signed_in).await?;
-    let mut answer = see_other("/sign-in");
+    // Whoever says "not you?" comes back to where they were as somebody else (AZ-28).
+    let next: String =
+        url::form_urlencoded::byte_serialize(own_path(form.optional("next")?.unwrap_or("/")).as_bytes())
+            .collect();
+    let mut answer =
+        see_other(&if next == "%2F" { "/sign-in".to_owned() } else { format!("/sign-in?next={next}") });
     SESSION.forget(&mut answer, &asked.site);
     Ok(answer)
 }

@@ -17,26 +17,31 @@ const MANY: usize = 10_000;
 
 /// When each place will have recovered from all its misses.
 #[derive(Debug, Default)]
-pub(super) struct Misses(HashMap<IpAddr, Timestamp>);
+pub(super) struct Misses {
+    recovered: HashMap<IpAddr, Timestamp>,
+    /// When the recovered ones were last thrown out; not at each miss, which would make a flood dearer.
+    swept: Option<Timestamp>,
+}
 
 impl Misses {
     /// How long a place has to wait, if it has to.
     pub(super) fn wait(&self, place: IpAddr, now: Timestamp) -> Option<Duration> {
-        let recovering = self.0.get(&place)?.since(now);
+        let recovering = self.recovered.get(&place)?.since(now);
         recovering.checked_sub(EVERY * (BURST - 1)).filter(|wait| !wait.is_zero())
     }
 
     /// One more.
     pub(super) fn note(&mut self, place: IpAddr, now: Timestamp) {
-        if self.0.len() >= MANY {
-            self.0.retain(|_, recovered| *recovered > now);
+        if self.recovered.len() >= MANY && self.swept.is_none_or(|swept| now.since(swept) >= EVERY) {
+            self.recovered.retain(|_, recovered| *recovered > now);
+            self.swept = Some(now);
         }
-        if self.0.len() >= MANY
-            && let Some(any) = self.0.keys().next().copied()
+        if self.recovered.len() >= MANY
+            && let Some(any) = self.recovered.keys().next().copied()
         {
-            self.0.remove(&any);
+            self.recovered.remove(&any);
         }
-        let recovered = self.0.entry(place).or_insert(now);
+        let recovered = self.recovered.entry(place).or_insert(now);
         *recovered = (*recovered).max(now).after(EVERY);
     }
 }
@@ -70,6 +75,6 @@ mod tests {
     fn a_flood_of_places_is_not_remembered_for_ever() {
         let mut misses = Misses::default();
         (0..30_000).for_each(|n| misses.note(place(n), NOON));
-        assert!(misses.0.len() <= MANY);
+        assert!(misses.recovered.len() <= MANY);
     }
 }

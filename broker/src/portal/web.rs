@@ -76,7 +76,7 @@ impl Portal {
         })
     }
 
-    async fn answer(&self, asked: Asked) -> Result<Answer, Fault> {
+    pub(super) async fn answer(&self, asked: Asked) -> Result<Answer, Fault> {
         let segments: Vec<_> = asked.segments().into_iter().map(str::to_owned).collect();
         let segments: Vec<_> = segments.iter().map(String::as_str).collect();
         match (&asked.method, &segments[..]) {

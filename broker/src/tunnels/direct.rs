@@ -6,8 +6,6 @@
 
 mod headers;
 mod line;
-pub mod patient;
-pub mod strict;
 mod websocket;
 
 use std::collections::HashMap;
@@ -31,7 +29,7 @@ pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 /// A body on its way through the broker, up or down; never held as a whole.
 pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, BodyError>;
 
-/// How many changes a slow listener may be behind. When it is more, it hears `Lagged` and reads
+/// How many changes (or hang-ups) a slow listener may be behind. When it is more, it hears `Lagged` and reads
 /// [`Direct::since`] again.
 const CHANGES: usize = 256;
 
@@ -95,6 +93,7 @@ pub struct Change {
 pub struct Direct {
     lines: Arc<Mutex<HashMap<HomeId, Arc<Line>>>>,
     changes: broadcast::Sender<Change>,
+    hang_ups: broadcast::Sender<HomeId>,
     ping: Duration,
     stop: CancellationToken,
 }
@@ -102,29 +101,37 @@ pub struct Direct {
 impl Direct {
     /// An empty hub. When `stop` is cancelled all lines end.
     pub fn new(stop: CancellationToken) -> Self {
-        Self { lines: Arc::default(), changes: broadcast::channel(CHANGES).0, ping: PING, stop }
+        let (changes, hang_ups) = (broadcast::channel(CHANGES).0, broadcast::channel(CHANGES).0);
+        Self { lines: Arc::default(), changes, hang_ups, ping: PING, stop }
     }
 
     /// Another time between pings than ten seconds; a dead line is noticed within two of them. The agent
-    /// relies on hearing something every ten seconds, so only shorter ones make sense.
+    /// does its own pinging.
     #[must_use]
     pub fn pinging_every(self, ping: Duration) -> Self {
         Self { ping, ..self }
     }
 
     /// Serves one dialled connection, from the moment after the 101, until it ends, a newer one of the same
-    /// home takes over, [`Direct::hang_up`] or the broker's stop. The caller has checked the tunnel token.
+    /// home takes over, [`Direct::hang_up`] or the broker's stop. The caller has checked the tunnel token, and
+    /// checks it after the 101: only from this call on a hang-up reaches the line.
     pub async fn serve<IO>(&self, home: HomeId, io: IO) -> Ended
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let opening = line::open(io, self.ping, &self.stop);
-        let (line, connection) = match self.stop.run_until_cancelled(opening).await {
-            None => return Ended::Stopped,
-            Some(Err(err)) => return Ended::NeverUp(err.to_string()),
-            Some(Ok(opened)) => opened,
+        let mut hang_ups = self.hang_ups.subscribe();
+        let opened = tokio::select! {
+            opened = line::open(io, self.ping, &self.stop) => opened,
+            () = self.stop.cancelled() => return Ended::Stopped,
+        };
+        let (line, connection) = match opened {
+            Ok(opened) => opened,
+            Err(err) => return Ended::NeverUp(format!("{err:#}")),
         };
         let registered = self.register(home, line);
+        if heard_of(&mut hang_ups, home) {
+            registered.line.end(Ended::HungUp);
+        }
         info!(home.id = %home, "line up");
         let ended = registered.line.run(connection).await;
         let line = registered.line.clone();
@@ -147,8 +154,8 @@ impl Direct {
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
-        let line = self.lines().get(&home).cloned().ok_or(Away::NotConnected)?;
         headers::vet(&request, visitor)?;
+        let line = self.lines().get(&home).cloned().ok_or(Away::NotConnected)?;
         match websocket::asked_by(&request) {
             true => websocket::forward(&line, visitor, request).await,
             false => {
@@ -161,6 +168,9 @@ impl Direct {
 
     /// Ends the home's line and, within a second, everything that runs over it.
     pub fn hang_up(&self, home: HomeId) {
+        // First to those whose hello is still under way: each is either told here or found below. No
+        // listener is no error.
+        _ = self.hang_ups.send(home);
         if let Some(line) = self.lines().get(&home) {
             line.end(Ended::HungUp);
         }
@@ -191,6 +201,17 @@ impl Direct {
     fn lines(&self) -> MutexGuard<'_, HashMap<HomeId, Arc<Line>>> {
         // Nothing that can panic runs under this lock, and the map is whole after each statement.
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether `home` was hung up on lately. Who missed something hangs up to be safe: the agent dials again.
+fn heard_of(hang_ups: &mut broadcast::Receiver<HomeId>, home: HomeId) -> bool {
+    loop {
+        match hang_ups.try_recv() {
+            Ok(other) if other != home => {}
+            Ok(_) | Err(broadcast::error::TryRecvError::Lagged(_)) => return true,
+            Err(_) => return false,
+        }
     }
 }
 

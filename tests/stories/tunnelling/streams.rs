@@ -26,7 +26,8 @@ async fn fifty_megabytes_each_way() {
     let body = StreamBody::new(stream::iter(pieces)).boxed_unsync();
     let request = Request::post("/upload").header(HOST, door.host(porch())).body(body).unwrap();
     let sending = async {
-        let answer = door.visit().await.sender.send_request(request).await.unwrap();
+        let mut browser = door.visit().await;
+        let answer = browser.sender.send_request(request).await.unwrap();
         answer.into_body().collect().await.unwrap().to_bytes()
     };
     let told = timeout(6 * PATIENCE, sending).await.expect("the upload");

@@ -106,6 +106,18 @@ async fn who_does_not_speak_the_protocol_gets_no_line() {
 }
 
 #[tokio::test]
+async fn a_line_hung_up_on_before_its_hello_does_not_come_up() {
+    let direct = Direct::new(CancellationToken::new());
+    let (near, far) = duplex(64 << 10);
+    let mut serving = std::pin::pin!(direct.serve(porch(), near));
+    assert!(timeout(Duration::from_millis(50), &mut serving).await.is_err());
+    direct.hang_up(porch());
+    tokio::spawn(silent_agent(far, Arc::default()));
+    assert_eq!(timeout(PATIENCE, serving).await.expect("the end"), Ended::HungUp);
+    assert_eq!(direct.since(porch()), None);
+}
+
+#[tokio::test]
 async fn stopping_ends_every_line() {
     let stop = CancellationToken::new();
     let direct = Direct::new(stop.clone());
