@@ -10,6 +10,7 @@ pub mod origin; // a Home Assistant's HTTP side alone, that writes down what rea
 pub mod owner; // what an owner does on the broker's pages
 pub mod postgres; // a throw-away cluster
 pub mod process; // children that end when we do
+pub mod programs; // broker and agent as processes of their own
 pub mod until; // waiting for what is meant
 pub mod visitor; // a browser without a screen: cookies, forms, redirects
 pub mod world; // all of it for one story

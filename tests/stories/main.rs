@@ -5,3 +5,4 @@
 
 mod first_day;
 mod tunnelling;
+mod weighing;
