@@ -53,6 +53,7 @@ struct DevicePage {
 }
 
 /// What a typed code leads to.
+#[expect(clippy::large_enum_variant, reason = "it lives for one request and is never stored")]
 enum Found {
     /// A device that waits.
     Open { code: UserCode, client: Client, seen: rows::Seen },
