@@ -9,6 +9,7 @@ pub mod ago;
 pub mod assets;
 pub mod cookie;
 pub mod csrf;
+pub mod escape;
 pub mod fault;
 pub mod form;
 pub mod limit;
