@@ -68,8 +68,9 @@ impl Agent {
 
         let tasks = Tasks::default();
         let stop = tasks.stop();
-        let reporter =
-            status::Reporter::new(&settings, Arc::clone(&cloud), home_assistant.health(), link_seen);
+        let (tunnel_status, tunnel_seen) = watch::channel(tunnel::Status::Connecting);
+        let seen = status::Seen { health: home_assistant.health(), link: link_seen, tunnel: tunnel_seen };
+        let reporter = status::Reporter::new(&settings, Arc::clone(&cloud), seen);
         let status = reporter.status();
         tasks.vital("status", reporter.keep(stop.clone()).map(Ok));
         tasks.vital("home assistant", connection.keep(stop.clone()).map(Ok));
@@ -83,7 +84,7 @@ impl Agent {
                 let cloud = Arc::clone(&token_from);
                 async move { Ok(cloud.tunnel_token(fresh).await?) }.boxed()
             },
-            status: watch::Sender::new(tunnel::Status::Connecting),
+            status: tunnel_status,
         };
         tasks.vital("tunnel", tunnel::keep(keeper).map(Ok));
         let relay = Relay { cloud, home_assistant, tls, link };

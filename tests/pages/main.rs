@@ -1,1 +1,3 @@
-//! x
+//! Pages: what people see, in a real browser, with a real Home Assistant behind it.
+
+mod guest;

@@ -128,12 +128,12 @@ fn in_words(report: &Report, now: i64) -> String {
         lines.push(format!("home            {home}"));
         lines.extend(last.url.as_ref().map(|url| format!("address         {url}")));
         let because = |reason: &Option<String>| reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
-        let link = if last.broker_connected {
-            "connected".to_owned()
-        } else {
-            format!("not connected{}", because(&last.broker_reason))
+        let link = |up: bool, reason| {
+            if up { "connected".to_owned() } else { format!("not connected{}", because(reason)) }
         };
-        lines.push(format!("broker          {link} ({})", last.broker));
+        let broker = link(last.broker_connected, &last.broker_reason);
+        lines.push(format!("broker          {broker} ({})", last.broker));
+        lines.push(format!("tunnel          {}", link(last.tunnel_connected, &last.tunnel_reason)));
         let state = match last.home_assistant {
             HomeAssistantState::Running => "running",
             HomeAssistantState::Starting => "starting",

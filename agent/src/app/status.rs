@@ -19,6 +19,7 @@ use crate::home_assistant::Health;
 use crate::memory::write_whole;
 use crate::relay::Link;
 use crate::tasks::now_ms;
+use crate::tunnel;
 
 /// What an agent says of itself. Times are milliseconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,12 @@ pub struct Status {
     /// Why it does not.
     #[serde(default)]
     pub broker_reason: Option<String>,
+    /// Whether the direct tunnel is up.
+    #[serde(default)]
+    pub tunnel_connected: bool,
+    /// Why it is not.
+    #[serde(default)]
+    pub tunnel_reason: Option<String>,
     /// How Home Assistant is.
     pub home_assistant: HomeAssistantState,
     /// Home Assistant's version, once known.
@@ -62,19 +69,24 @@ pub fn path(data_dir: &Path) -> PathBuf {
 pub struct Reporter {
     path: PathBuf,
     cloud: Arc<Cloud>,
-    health: watch::Receiver<Health>,
-    link: watch::Receiver<Link>,
+    seen: Seen,
     status: watch::Sender<Status>,
+}
+
+/// What is reported on.
+#[derive(Debug)]
+pub struct Seen {
+    /// Home Assistant.
+    pub health: watch::Receiver<Health>,
+    /// The broker's socket.
+    pub link: watch::Receiver<Link>,
+    /// The tunnel.
+    pub tunnel: watch::Receiver<tunnel::Status>,
 }
 
 impl Reporter {
     /// A reporter that has nothing to report yet.
-    pub fn new(
-        settings: &Settings,
-        cloud: Arc<Cloud>,
-        health: watch::Receiver<Health>,
-        link: watch::Receiver<Link>,
-    ) -> Self {
+    pub fn new(settings: &Settings, cloud: Arc<Cloud>, seen: Seen) -> Self {
         let status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             updated: now_ms(),
@@ -84,11 +96,13 @@ impl Reporter {
             url: None,
             broker_connected: false,
             broker_reason: None,
+            tunnel_connected: false,
+            tunnel_reason: None,
             home_assistant: HomeAssistantState::Unreachable,
             home_assistant_version: None,
             home_assistant_reason: None,
         };
-        Self { path: path(&settings.data_dir), cloud, health, link, status: watch::Sender::new(status) }
+        Self { path: path(&settings.data_dir), cloud, seen, status: watch::Sender::new(status) }
     }
 
     /// The status, now and at each change.
@@ -107,16 +121,18 @@ impl Reporter {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                Ok(()) = self.health.changed() => {}
-                Ok(()) = self.link.changed() => {}
+                Ok(()) = self.seen.health.changed() => {}
+                Ok(()) = self.seen.link.changed() => {}
+                Ok(()) = self.seen.tunnel.changed() => {}
             }
         }
     }
 
     /// Takes in how everything is and returns whether the broker has just been reached.
     fn look(&mut self) -> bool {
-        let health = self.health.borrow_and_update().clone();
-        let link = self.link.borrow_and_update().clone();
+        let health = self.seen.health.borrow_and_update().clone();
+        let link = self.seen.link.borrow_and_update().clone();
+        let tunnel = self.seen.tunnel.borrow_and_update().clone();
         let came_up = matches!(link, Link::Up(_)) && !self.status.borrow().broker_connected;
         self.status.send_modify(|status| {
             status.updated = now_ms();
@@ -129,6 +145,11 @@ impl Reporter {
                     (true, None)
                 }
                 Link::Down(reason) => (false, Some(reason)),
+            };
+            (status.tunnel_connected, status.tunnel_reason) = match tunnel {
+                tunnel::Status::Connected => (true, None),
+                tunnel::Status::Connecting => (false, None),
+                tunnel::Status::Lost(reason) => (false, Some(reason)),
             };
         });
         came_up

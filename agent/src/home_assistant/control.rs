@@ -1,12 +1,20 @@
 //! When a control may be sent, and when it has come about: rules without I/O.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::entity::{Action, EntityId};
-use shared::relay::Refusal;
+use shared::relay::{Outcome, Refusal};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tracing::debug;
 
-use super::entities::Entity;
+use super::QUEUE;
+use super::entities::{Entities, Entity};
+use super::names::Names;
+use super::socket::Incoming;
 
 /// How long Home Assistant has to confirm a new state.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -59,6 +67,83 @@ impl Wish {
         let ours = context.is_some() && entity.changed_by.as_deref() == context;
         entity.state == self.wanted
             || (self.action == Action::Toggle && ours && matches!(entity.state.as_str(), "on" | "off"))
+    }
+}
+
+/// A control that was sent and is not confirmed.
+#[derive(Debug)]
+struct Running {
+    entity_id: EntityId,
+    wish: Wish,
+    /// Known once Home Assistant has answered that it was done.
+    context: Option<String>,
+    deadline: Instant,
+    reply: oneshot::Sender<Outcome>,
+}
+
+/// The controls that were sent and are not confirmed, by the number of their command.
+#[derive(Debug, Default)]
+pub struct Controls(HashMap<u64, Running>);
+
+impl Controls {
+    /// Whether no more can be sent; another is refused until one of these has ended.
+    pub fn are_full(&self) -> bool {
+        self.0.len() >= QUEUE
+    }
+
+    /// Remembers one that was sent.
+    pub fn sent(&mut self, id: u64, entity_id: EntityId, wish: Wish, reply: oneshot::Sender<Outcome>) {
+        let deadline = Instant::now() + PATIENCE;
+        self.0.insert(id, Running { entity_id, wish, context: None, deadline, reply });
+    }
+
+    /// Takes in Home Assistant's answer; the state may have come before it or may come after.
+    pub fn answered(&mut self, answer: &Incoming) {
+        #[derive(Deserialize)]
+        struct Called {
+            context: Context,
+        }
+        #[derive(Deserialize)]
+        struct Context {
+            id: String,
+        }
+        if !answer.head.success {
+            debug!(code = answer.head.code(), "home assistant refused a service");
+            if let Some(running) = self.0.remove(&answer.head.id) {
+                _ = running.reply.send(Outcome::Refused { reason: Refusal::Failed });
+            }
+            return;
+        }
+        if let (Some(running), Ok(called)) = (self.0.get_mut(&answer.head.id), answer.read::<Called>()) {
+            running.context = Some(called.context.id);
+        }
+    }
+
+    /// Tells those that were done and whose entity now is as wished.
+    pub fn confirm(&mut self, entities: &Entities, names: &Names) {
+        let fulfilled = |running: &Running| {
+            running.context.is_some()
+                && entities
+                    .get(&running.entity_id)
+                    .is_some_and(|entity| running.wish.is_fulfilled(entity, running.context.as_deref()))
+        };
+        for (_, running) in self.0.extract_if(|_, running| fulfilled(running)) {
+            if let Some(state) = entities.show(&running.entity_id, names) {
+                _ = running.reply.send(Outcome::Confirmed { state });
+            }
+        }
+    }
+
+    /// When the first of them will have waited long enough.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.0.values().map(|running| running.deadline).min()
+    }
+
+    /// Tells those that have waited long enough.
+    pub fn expire(&mut self, now: Instant) {
+        for (_, running) in self.0.extract_if(|_, running| now >= running.deadline) {
+            _ = running.reply.send(Outcome::TimedOut);
+        }
     }
 }
 

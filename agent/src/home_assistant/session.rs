@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, warn};
 
-use super::control::{self, Wish};
+use super::control::{self, Controls, Wish};
 use super::entities::{Entities, Event, shortened};
 use super::names::{Names, Registry};
 use super::news::News;
@@ -58,19 +58,8 @@ enum Pending {
     Nothing,
     Registry(Registry),
     List(oneshot::Sender<Vec<Listed>>),
-    /// The control is in `running`.
+    /// What it is for is among the `controls`.
     Service,
-}
-
-/// A control that was sent and is not confirmed.
-#[derive(Debug)]
-struct Running {
-    entity_id: EntityId,
-    wish: Wish,
-    /// Known once Home Assistant has answered that it was done.
-    context: Option<String>,
-    deadline: Instant,
-    reply: oneshot::Sender<Outcome>,
 }
 
 /// One connection at work.
@@ -90,7 +79,7 @@ pub struct Session<'a> {
     /// The one that takes its place with its first event, which holds all states.
     settling: Option<u64>,
     pending: HashMap<u64, Pending>,
-    running: HashMap<u64, Running>,
+    controls: Controls,
     /// Controls that came before the states of a new watch. No more than [`QUEUE`].
     early: Vec<Request>,
     heard: Instant,
@@ -113,7 +102,7 @@ impl<'a> Session<'a> {
             active: None,
             settling: None,
             pending: HashMap::new(),
-            running: HashMap::new(),
+            controls: Controls::default(),
             early: Vec::new(),
             heard: now,
             ping_at: now + PING_EVERY,
@@ -197,7 +186,10 @@ impl<'a> Session<'a> {
             Pending::Registry(registry) => self.learn(registry, &incoming),
             Pending::List(reply) if worked => _ = reply.send(self.listed(incoming.read()?)),
             Pending::List(_) => warn!(code = incoming.head.code(), "home assistant lists nothing"),
-            Pending::Service => self.called(&incoming),
+            Pending::Service => {
+                self.controls.answered(&incoming);
+                self.controls.confirm(&self.entities, &self.names);
+            }
         }
         Ok(())
     }
@@ -256,7 +248,7 @@ impl<'a> Session<'a> {
             return;
         }
         self.news.tell(touched.iter().map(|id| (id.clone(), self.entities.show(id, &self.names))));
-        self.confirm(|running| touched.contains(&running.entity_id));
+        self.controls.confirm(&self.entities, &self.names);
     }
 
     fn tell_all(&self) {
@@ -307,16 +299,14 @@ impl<'a> Session<'a> {
             Request::Control { entity_id, action, reply } => {
                 let entity = self.entities.get(&entity_id).filter(|_| self.watched.contains(&entity_id));
                 let checked = control::check(&entity_id, entity);
-                let checked =
-                    checked.and(if self.running.len() < QUEUE { Ok(()) } else { Err(Refusal::Failed) });
+                let checked = if self.controls.are_full() { Err(Refusal::Failed) } else { checked };
                 if let Err(reason) = checked {
                     _ = reply.send(Outcome::Refused { reason });
                     return Ok(());
                 }
                 let wish = Wish::new(action, entity.map_or("", |entity| entity.state.as_str()));
                 let id = self.send(control::command(&entity_id, action), Pending::Service).await?;
-                let deadline = Instant::now() + control::PATIENCE;
-                self.running.insert(id, Running { entity_id, wish, context: None, deadline, reply });
+                self.controls.sent(id, entity_id, wish, reply);
             }
             Request::List { reply } => {
                 self.send(json!({"type": "get_states"}), Pending::List(reply)).await?;
@@ -325,54 +315,11 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Home Assistant's answer to a service call; the state may have come before it or may come after.
-    fn called(&mut self, incoming: &Incoming) {
-        #[derive(Deserialize)]
-        struct Called {
-            context: Context,
-        }
-        #[derive(Deserialize)]
-        struct Context {
-            id: String,
-        }
-        let id = incoming.head.id;
-        if !incoming.head.success {
-            debug!(code = incoming.head.code(), "home assistant refused a service");
-            if let Some(running) = self.running.remove(&id) {
-                _ = running.reply.send(Outcome::Refused { reason: Refusal::Failed });
-            }
-            return;
-        }
-        if let (Some(running), Ok(called)) = (self.running.get_mut(&id), incoming.read::<Called>()) {
-            running.context = Some(called.context.id);
-        }
-        self.confirm(|running| running.context.is_some());
-    }
-
-    /// Answers the controls that were done and whose entity now is as wished.
-    fn confirm(&mut self, concerns: impl Fn(&Running) -> bool) {
-        let fulfilled = |running: &Running| {
-            concerns(running)
-                && running.context.is_some()
-                && self
-                    .entities
-                    .get(&running.entity_id)
-                    .is_some_and(|entity| running.wish.is_fulfilled(entity, running.context.as_deref()))
-        };
-        for (_, running) in self.running.extract_if(|_, running| fulfilled(running)) {
-            if let Some(state) = self.entities.show(&running.entity_id, &self.names) {
-                _ = running.reply.send(Outcome::Confirmed { state });
-            }
-        }
-    }
-
     // --- time
 
     fn next_alarm(&self) -> Instant {
-        let deadlines = self.running.values().map(|running| running.deadline);
-        let alarms =
-            [self.ping_at, self.heard + DEAD_AFTER].into_iter().chain(self.reread_at).chain(deadlines);
-        alarms.min().expect("there are always two")
+        let always = self.ping_at.min(self.heard + DEAD_AFTER);
+        [self.reread_at, self.controls.deadline()].into_iter().flatten().fold(always, Instant::min)
     }
 
     async fn wake(&mut self) -> Result<(), Lost> {
@@ -388,9 +335,7 @@ impl<'a> Session<'a> {
             self.reread_at = None;
             self.read_registries().await?;
         }
-        for (_, running) in self.running.extract_if(|_, running| now >= running.deadline) {
-            _ = running.reply.send(Outcome::TimedOut);
-        }
+        self.controls.expire(now);
         Ok(())
     }
 }

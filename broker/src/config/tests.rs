@@ -77,8 +77,15 @@ fn plain_http_off_loopback_must_be_allowed_in_so_many_words() {
 fn the_sample_file_explains_every_setting_and_says_the_truth() {
     let sample = include_str!("../../../packaging/cloud/broker.toml");
     let told = settle(sample).unwrap();
-    assert_eq!(format!("{told:?}"), format!("{:?}", settle("").unwrap()), "what it shows as defaults are the defaults");
-    let uncommented: String = sample.lines().map(|line| line.strip_prefix("# ").filter(|l| l.contains(" = \"")).unwrap_or(line)).fold(String::new(), |all, line| all + line + "\n");
+    assert_eq!(
+        format!("{told:?}"),
+        format!("{:?}", settle("").unwrap()),
+        "what it shows as defaults are the defaults"
+    );
+    let uncommented: String = sample
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|l| l.contains(" = \"")).unwrap_or(line))
+        .fold(String::new(), |all, line| all + line + "\n");
     let given = format!("{:?}", toml::from_str::<Given>(&uncommented).unwrap());
     assert!(!given.contains("None"), "a setting is missing from the sample: {given}");
 }

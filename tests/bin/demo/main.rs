@@ -94,7 +94,7 @@ impl Running {
     async fn start(folder: &Path, port: Option<u16>) -> Result<Self> {
         let mut kept = Kept::read(folder)?;
         let say = |line: &str| println!("  {line}");
-        println!("starting Home Assistant (the first time it is installed, which takes minutes)");
+        println!("starting Home Assistant");
         let home = HomeAssistant::given_or_start(&folder.join("home"), say).await?;
         kept.port = choose_port(port, kept.port)?;
         kept.write(folder)?;
