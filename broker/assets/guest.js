@@ -43,7 +43,8 @@ export function end() {
   clearTimeout(retrying);
   stopPolling();
   at('thing').remove();
-  at('line').hidden = true;
+  for (const id of ['line', 'by']) at(id).hidden = true;
+  page.dataset.state = '';
   document.querySelector('.crumbs').remove();
   document.title = 'Latchkey';
   at('revoked').hidden = false;
@@ -78,10 +79,14 @@ function home({ online, since }) {
   at('offline').hidden = online;
   at('offline-since').hidden = since === null;
   moment(at('since'), since);
+  line();
 }
 
-function line(now) {
+/** What the page hangs on: `live`, `polling` or `again`. While the home is away that is what matters. */
+function line(held = at('line').dataset.held) {
   const element = at('line');
+  const now = held !== 'again' && page.dataset.online === 'false' ? 'offline' : held;
+  element.dataset.held = held;
   if (element.dataset.now === now) return;
   element.dataset.now = now;
   for (const part of element.children) part.hidden = part.dataset.when !== now;
@@ -143,9 +148,10 @@ async function poll() {
     if (answer.status === 403) return end();
     if (!answer.ok) return line('again');
     const said = await answer.json();
+    if (over || polling === null) return;
     show(said.entity);
+    line('polling');
     home(said.home);
-    if (polling !== null) line('polling');
   } catch {
     if (polling !== null) line('again');
   }

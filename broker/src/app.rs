@@ -60,7 +60,8 @@ pub async fn start_at(mut settings: Settings, clock: Clock) -> anyhow::Result<Br
         .with_context(|| format!("data_dir: make {}", settings.data_dir.display()))?;
     let vault = Vault::open(&settings.keys_file).context("keys_file")?;
     let tls = settings.tls.as_ref().map(|(certificate, key)| serve::tls(certificate, key)).transpose()?;
-    let listener = TcpListener::bind(settings.listen).await.with_context(|| format!("listen: {}", settings.listen))?;
+    let listener =
+        TcpListener::bind(settings.listen).await.with_context(|| format!("listen: {}", settings.listen))?;
     let address = listener.local_addr()?;
     if settings.public_url.port() == Some(0) {
         // Port 0 asked for any free one: now we know which.
@@ -70,8 +71,14 @@ pub async fn start_at(mut settings: Settings, clock: Clock) -> anyhow::Result<Br
     let store = Store::open(&settings.database, stop.clone()).await.context("database")?;
     let tasks = TaskTracker::new();
     let site = Arc::new(Site { public_url: settings.public_url.clone() });
-    let ground =
-        Ground { store: store.clone(), clock, site: site.clone(), vault, stop: stop.clone(), tasks: tasks.clone() };
+    let ground = Ground {
+        store: store.clone(),
+        clock,
+        site: site.clone(),
+        vault,
+        stop: stop.clone(),
+        tasks: tasks.clone(),
+    };
     let built = Built::new(&settings, ground);
     built.oauth.seed().await.map_err(|fault| anyhow::anyhow!("write the built-in client: {fault}"))?;
     let first_run = built.accounts.first_run_address().await.map_err(|fault| anyhow::anyhow!("{fault}"))?;
@@ -119,10 +126,17 @@ struct Built {
 impl Built {
     fn new(settings: &Settings, ground: Ground) -> Self {
         let Ground { store, clock, site, vault, stop, tasks } = ground;
-        let accounts = Accounts::new(store.clone(), clock.clone(), site.clone(), settings.password_memory_kib);
+        let accounts =
+            Accounts::new(store.clone(), clock.clone(), site.clone(), settings.password_memory_kib);
         let homes = Homes::new(store.clone(), clock.clone(), site.clone(), &settings.home_domain);
-        let oauth =
-            OAuth::new(store.clone(), clock.clone(), site.clone(), settings.lifetimes, accounts.clone(), homes.clone());
+        let oauth = OAuth::new(
+            store.clone(),
+            clock.clone(),
+            site.clone(),
+            settings.lifetimes,
+            accounts.clone(),
+            homes.clone(),
+        );
         let relay = Relay::new(relay::Parts {
             clock: clock.clone(),
             site: site.clone(),
@@ -143,12 +157,31 @@ impl Built {
             direct: Direct::new(stop.clone()),
             tasks: tasks.clone(),
         });
-        let portal =
-            Portal::new(portal::Parts { store, clock: clock.clone(), site: site.clone(), relay: relay.clone(), stop, tasks });
-        let dashboard =
-            Dashboard::new(site, accounts.clone(), homes, relay.clone(), portal.clone(), tunnels.clone(), clock);
-        let routes =
-            vec![accounts.routes(), oauth.routes(), relay.routes(), tunnels.routes(), portal.routes(), dashboard.routes()];
+        let portal = Portal::new(portal::Parts {
+            store,
+            clock: clock.clone(),
+            site: site.clone(),
+            relay: relay.clone(),
+            stop,
+            tasks,
+        });
+        let dashboard = Dashboard::new(
+            site,
+            accounts.clone(),
+            homes,
+            relay.clone(),
+            portal.clone(),
+            tunnels.clone(),
+            clock,
+        );
+        let routes = vec![
+            accounts.routes(),
+            oauth.routes(),
+            relay.routes(),
+            tunnels.routes(),
+            portal.routes(),
+            dashboard.routes(),
+        ];
         Self { accounts, oauth, tunnels, routes }
     }
 
@@ -170,7 +203,11 @@ struct Front<S> {
 
 impl<S, E> Dispatch for Front<S>
 where
-    S: hyper::service::Service<Request<Incoming>, Response = Answer, Error = E, Future: Send> + Clone + Send + Sync + 'static,
+    S: hyper::service::Service<Request<Incoming>, Response = Answer, Error = E, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
 {
     async fn dispatch(&self, mut request: Request<Incoming>, peer: Peer) -> Response<Body> {
         if self.tunnels.label_for(&request).is_some() {

@@ -9,12 +9,15 @@ pub mod ago;
 pub mod assets;
 pub mod cookie;
 pub mod csrf;
+pub mod escape;
 pub mod fault;
 pub mod form;
 pub mod limit;
 pub mod page;
+pub mod patient;
 pub mod serve;
 pub mod socket;
+pub mod strict;
 pub mod words;
 
 use std::net::IpAddr;
@@ -164,7 +167,9 @@ where
 {
     let ours = move |path: &str| {
         let asked = path.trim_start_matches('/');
-        let below = |start: &str| asked.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let below = |start: &str| {
+            asked.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         first.iter().any(|start| if start.is_empty() { asked.is_empty() } else { below(start) })
     };
     filter(site, ours, handler)
@@ -175,13 +180,18 @@ pub fn otherwise(site: Arc<Site>) -> Routes {
     filter(site, |_| true, |_| async { Err(Fault::NotFound) })
 }
 
-fn filter<H, F>(site: Arc<Site>, ours: impl Fn(&str) -> bool + Clone + Send + Sync + 'static, handler: H) -> Routes
+fn filter<H, F>(
+    site: Arc<Site>,
+    ours: impl Fn(&str) -> bool + Clone + Send + Sync + 'static,
+    handler: H,
+) -> Routes
 where
     H: Fn(Asked) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Answer, Fault>> + Send + 'static,
 {
     let ours = move |path: warp::path::FullPath| {
-        let found = if ours(path.as_str()) { Ok(path.as_str().to_owned()) } else { Err(warp::reject::not_found()) };
+        let found =
+            if ours(path.as_str()) { Ok(path.as_str().to_owned()) } else { Err(warp::reject::not_found()) };
         async move { found }
     };
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();

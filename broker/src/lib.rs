@@ -4,9 +4,9 @@
 
 pub mod clock; // what time it is, and how tests turn it
 mod chance; // where ids, codes and tokens come from
-pub mod config; // every setting, read once
 mod vault; // sealing secrets at rest; keys and their rotation
 pub mod store; // the one door to the database
+pub mod config; // every setting, read once
 pub mod http; // what all routes share: faults, pages, cookies, limits, languages, assets
 pub mod accounts; // people, sessions, workspaces, roles
 pub mod homes; // houses, and proof of being allowed in one

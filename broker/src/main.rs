@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use broker::app;
 use broker::config::{Cli, Command};
 use clap::Parser as _;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     }
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    raise_open_files();
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
@@ -27,13 +29,27 @@ fn main() -> ExitCode {
     }
 }
 
+/// Every viewer is an open file, and the soft limit is often 1024: takes what the hard one allows.
+fn raise_open_files() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(err) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!(soft, hard, "raise the limit of open files: {err}");
+    }
+}
+
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let settings = cli.settle()?;
     if cli.command == Some(Command::Check) {
         println!("{settings:#?}");
         return Ok(());
     }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?.block_on(serve(settings))
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?
+        .block_on(serve(settings))
 }
 
 async fn serve(settings: broker::config::Settings) -> anyhow::Result<()> {
@@ -41,7 +57,9 @@ async fn serve(settings: broker::config::Settings) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let broker = app::start(settings).await?;
     if let Some(address) = &broker.first_run {
-        println!("There is no account yet. Make the first one here (this address works once):\n\n    {address}\n");
+        println!(
+            "There is no account yet. Make the first one here (this address works once):\n\n    {address}\n"
+        );
     }
     tokio::select! {
         _ = terminate.recv() => {}

@@ -13,7 +13,7 @@ mod web;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use shared::id::HomeId;
+use shared::id::{GrantId, HomeId};
 use shared::secret::Secret;
 use shared::tunnel::{HomeAnswer, TunnelTokenAnswer};
 use tokio_util::task::TaskTracker;
@@ -68,52 +68,61 @@ impl Tunnels {
         Self(Arc::new(Inner { parts, names: Mutex::default() }))
     }
 
-    /// The home's tunnel token; the tunnel is made if this is the first time.
-    pub async fn token(&self, home: &Owned) -> Result<TunnelTokenAnswer, Fault> {
+    /// The home's tunnel token, for the agent that a grant let in. The tunnel is made if this is the first
+    /// time; a token taken under a grant that has ended is replaced.
+    pub async fn token(&self, home: &Owned, grant: GrantId) -> Result<TunnelTokenAnswer, Fault> {
         let Parts { store, vault, homes, .. } = &self.0.parts;
         let known = rows::find(&mut *store.read().await?, home.id).await?;
-        let row = match known {
-            Some(row) => row,
-            None => self.make(home).await?,
+        let good = match known {
+            Some(row) if self.is_good(row.grant).await? => Some(row.token_sealed),
+            _ => None,
         };
-        let token = vault.unseal(&row.token_sealed, place(home.id))?;
-        Ok(TunnelTokenAnswer { tunnel_token: token, tunnel_id: row.tunnel_id, subdomain: homes.hostname(home) })
+        let token = match good {
+            Some(sealed) => vault.unseal(&sealed, place(home.id))?,
+            None => self.make(home, grant).await?,
+        };
+        Ok(TunnelTokenAnswer {
+            tunnel_token: token,
+            tunnel_id: tunnel_id(home.id),
+            subdomain: homes.hostname(home),
+        })
     }
 
-    /// Makes the home's tunnel. Two at once make one: the row decides.
-    async fn make(&self, home: &Owned) -> Result<rows::TunnelRow, Fault> {
-        let Parts { store, clock, homes, .. } = &self.0.parts;
-        let (hash, sealed) = self.new_token(home.id);
+    /// Makes the home's tunnel, or a new token for it. Of two at once the later token counts; the agent that
+    /// took the earlier one is told 401 when it dials, and asks again.
+    async fn make(&self, home: &Owned, grant: GrantId) -> Result<Secret, Fault> {
+        let Parts { store, clock, homes, vault, .. } = &self.0.parts;
+        let token = chance::token(Kind::Tunnel);
+        let row = rows::Token {
+            hash: chance::hash(token.expose()),
+            sealed: vault.seal(&token, place(home.id)),
+            grant,
+        };
         let mut tx = store.begin().await?;
-        rows::add(&mut tx, home.id, &tunnel_id(home.id), (&hash, &sealed), clock.now()).await?;
-        let row = rows::find(&mut tx, home.id).await?.ok_or_else(|| anyhow::anyhow!("a tunnel's row is gone"))?;
+        rows::put(&mut tx, home.id, &tunnel_id(home.id), &row, clock.now()).await?;
         tx.commit().await?;
         homes.activate(home).await?;
-        Ok(row)
+        Ok(token)
     }
 
-    fn new_token(&self, home: HomeId) -> (Vec<u8>, Vec<u8>) {
-        let token = chance::token(Kind::Tunnel);
-        (chance::hash(token.expose()), self.0.parts.vault.seal(&token, place(home)))
+    async fn is_good(&self, grant: Option<GrantId>) -> Result<bool, Fault> {
+        match grant {
+            Some(grant) => self.0.parts.oauth.lives(grant).await,
+            None => Ok(true),
+        }
     }
 
-    /// Gives the home's tunnel a new token and hangs up whoever came in by the old one.
-    pub async fn rotate(&self, home: HomeId) -> Result<(), Fault> {
-        let (hash, sealed) = self.new_token(home);
-        let mut tx = self.0.parts.store.begin().await?;
-        rows::replace_token(&mut tx, home, &hash, &sealed).await?;
-        tx.commit().await?;
-        self.0.parts.direct.hang_up(home);
-        Ok(())
-    }
-
-    /// The home that a presented token opens.
-    async fn home_of(&self, token: &Secret) -> Result<Option<(HomeId, String)>, Fault> {
+    /// What a presented token opens, if the grant it was taken under lives.
+    async fn opened_by(&self, token: &Secret) -> Result<Option<rows::Opened>, Fault> {
         if !chance::looks_like(Kind::Tunnel, token.expose()) {
             return Ok(None);
         }
         let hash = chance::hash(token.expose());
-        Ok(rows::by_token(&mut *self.0.parts.store.read().await?, &hash).await?)
+        let found = rows::by_token(&mut *self.0.parts.store.read().await?, &hash).await?;
+        match found {
+            Some(opened) if self.is_good(opened.grant).await? => Ok(Some(opened)),
+            _ => Ok(None),
+        }
     }
 
     /// Since when the home can be reached through its tunnel.

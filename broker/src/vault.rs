@@ -106,7 +106,7 @@ impl Vault {
     /// # Errors
     /// When the key it names is missing (the key's id is in the text), or the record was altered or moved.
     pub fn unseal(&self, sealed: &[u8], place: Place) -> anyhow::Result<Secret> {
-        let (id, salt, nonce, body) =
+        let Sealed { key: id, salt, nonce, body } =
             parts(sealed).context("a sealed record is cut short or of another version")?;
         let key = self.keys.get(id).with_context(|| format!("the key {id} is missing from the key list"))?;
         let associated = place.associated(id);
@@ -128,12 +128,20 @@ impl std::fmt::Debug for Vault {
     }
 }
 
-fn parts(sealed: &[u8]) -> Option<(&str, &[u8], [u8; NONCE], &[u8])> {
+/// A sealed record, taken apart.
+struct Sealed<'a> {
+    key: &'a str,
+    salt: &'a [u8],
+    nonce: [u8; NONCE],
+    body: &'a [u8],
+}
+
+fn parts(sealed: &[u8]) -> Option<Sealed<'_>> {
     let (&[version, length], rest) = sealed.split_first_chunk::<2>()?;
     let (id, rest) = rest.split_at_checked(length.into())?;
     let (salt, rest) = rest.split_at_checked(SALT)?;
     let (nonce, body) = rest.split_first_chunk::<NONCE>()?;
-    (version == VERSION).then_some((std::str::from_utf8(id).ok()?, salt, *nonce, body))
+    (version == VERSION).then_some(Sealed { key: std::str::from_utf8(id).ok()?, salt, nonce: *nonce, body })
 }
 
 fn record_key(key: &[u8; 32], salt: &[u8], associated: &[u8]) -> RandomizedNonceKey {

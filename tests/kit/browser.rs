@@ -243,7 +243,7 @@ impl Browser {
         Ok(entries.iter().filter(is_serious).map(words).collect())
     }
 
-    /// Takes a picture of the whole page, as long as it is, into the folder of `LATCHKEY_SCREENSHOTS`
+    /// Takes a picture of the whole page, as long as it is and with its animations at their end, into the folder of `LATCHKEY_SCREENSHOTS`
     /// (`target/screenshots` without it), and gives its path.
     ///
     /// # Errors
@@ -252,6 +252,8 @@ impl Browser {
         let folder = std::env::var_os("LATCHKEY_SCREENSHOTS").map(PathBuf::from);
         let folder = folder.unwrap_or_else(|| crate::target_folder().join("screenshots"));
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        // One that never ends says so by throwing.
+        self.run("document.getAnimations().forEach(one => { try { one.finish() } catch {} })").await?;
         let whole = json!({"format": "png", "captureBeyondViewport": true});
         let picture = self.chrome("Page.captureScreenshot", whole).await?;
         let picture = picture["data"].as_str().context("no picture came back")?;

@@ -125,6 +125,11 @@ impl HomeAssistant {
         Ok(home)
     }
 
+    /// Whether the kit started it.
+    pub fn is_ours(&self) -> bool {
+        self.own.is_some()
+    }
+
     /// For example `http://127.0.0.1:8123`, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.url

@@ -3,13 +3,17 @@
 //! Everything it starts is real (Home Assistant, PostgreSQL, Chromium), listens on loopback only, and ends when
 //! the one who started it ends, however that happens.
 
+pub mod agents; // paired, started, waited for
 pub mod browser; // Chromium, driven
 pub mod home_assistant; // a real one from PyPI, or the one that was given
 pub mod origin; // a Home Assistant's HTTP side alone, that writes down what reaches it
+pub mod owner; // what an owner does on the broker's pages
 pub mod postgres; // a throw-away cluster
 pub mod process; // children that end when we do
+pub mod programs; // broker and agent as processes of their own
 pub mod until; // waiting for what is meant
 pub mod visitor; // a browser without a screen: cookies, forms, redirects
+pub mod world; // all of it for one story
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -59,9 +63,10 @@ pub fn target_folder() -> PathBuf {
     built.map_or_else(|| workspace().join("target"), Path::to_path_buf)
 }
 
-/// The folder of the workspace.
+/// The folder of the workspace: the one cargo runs us in, else the one we were built in.
 pub fn workspace() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let here = here.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     here.parent().expect("the tests are a member of the workspace").to_path_buf()
 }
 

@@ -194,15 +194,23 @@ impl Cookie {
 }
 
 impl Page {
-    /// The form whose action begins with `action`; an empty one stands for the first form.
+    /// Its forms, in order.
+    pub fn forms(&self) -> impl Iterator<Item = Form> {
+        form::forms(&self.text)
+    }
+
+    /// The first form whose action begins with `action`.
     ///
     /// # Errors
     /// When there is none; the text shows the page.
     pub fn form(&self, action: &str) -> Result<Form> {
-        let mut forms = form::forms(&self.text);
-        let found = forms.position(|form| form.action.starts_with(action));
-        let form = found.and_then(|at| form::forms(&self.text).nth(at));
+        let form = self.forms().find(|form| form.action.starts_with(action));
         form.with_context(|| format!("no form {action:?} on {} ({}):\n{}", self.url, self.status, self.text))
+    }
+
+    /// What stands in the field with this id.
+    pub fn value_of(&self, id: &str) -> Option<String> {
+        form::value_of(&self.text, id)
     }
 
     /// The body as JSON.

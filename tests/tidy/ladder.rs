@@ -19,7 +19,7 @@ fn modules_lean_only_upwards() {
 
 #[test]
 fn leaning_upwards_is_allowed() {
-    let file = |path: &str, text: &str| File { path: path.into(), text: text.into() };
+    let file = File::new;
     let tree = [
         file("broker/src/lib.rs", "//! a\nmod clock; // b\npub mod store;\npub(crate) mod app;\n"),
         file("broker/src/app.rs", "//! a\nuse crate::{clock, store::Tx};\nuse super::store;\n"),

@@ -19,9 +19,16 @@ pub struct File {
     pub path: String,
     /// All of it.
     pub text: String,
+    /// Whether it is compiled for tests only: its parent declares it so.
+    pub is_test: bool,
 }
 
 impl File {
+    /// A file that is no test by its parent's word.
+    pub fn new(path: &str, text: &str) -> Self {
+        Self { path: path.into(), text: text.into(), is_test: false }
+    }
+
     /// Whether it is one of Rust's.
     pub fn is_rust(&self) -> bool {
         self.path.ends_with(".rs")
@@ -37,10 +44,8 @@ impl File {
 
     /// The number of the line from which on a Rust file holds tests only.
     pub fn tests_from(&self) -> usize {
-        if self.path.ends_with("/tests.rs")
-            || self.path.contains("/tests/")
-            || self.path.starts_with("tests/")
-        {
+        let by_place = self.path.ends_with("/tests.rs") || format!("/{}", self.path).contains("/tests/");
+        if self.is_test || by_place {
             return 0;
         }
         let start = self.text.lines().position(|line| line.starts_with("#[cfg(test)]"));
@@ -67,7 +72,27 @@ fn tree() -> Vec<File> {
     collect(&root, &root, &mut files);
     assert!(files.len() > 50, "only {} files were found in {}", files.len(), root.display());
     files.sort_by(|a, b| a.path.cmp(&b.path));
+    let declared = test_modules(&files);
+    for file in &mut files {
+        file.is_test = declared.iter().any(|start| file.path.starts_with(start));
+    }
     files
+}
+
+/// The beginnings of the paths of modules that are declared under `#[cfg(test)]`: `agent/src/fakes.`, and `/`.
+fn test_modules(files: &[File]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files.iter().filter(|file| file.is_rust()) {
+        let folder = file.path.trim_end_matches(".rs").trim_end_matches("/lib").trim_end_matches("/main");
+        let lines: Vec<&str> = file.text.lines().collect();
+        for pair in lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]") {
+            let module = pair[1].trim_start_matches("pub ").strip_prefix("mod ");
+            if let Some((name, _)) = module.and_then(|rest| rest.split_once(';')) {
+                found.extend([format!("{folder}/{name}."), format!("{folder}/{name}/")]);
+            }
+        }
+    }
+    found
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut Vec<File>) {
@@ -81,7 +106,7 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<File>) {
             collect(root, &path, files);
         } else if let Ok(text) = fs::read_to_string(&path) {
             let path = path.strip_prefix(root).expect("it lies in the root").display().to_string();
-            files.push(File { path, text });
+            files.push(File::new(&path, &text));
         }
     }
 }
@@ -93,11 +118,25 @@ fn hold(rule: Rule, planted: &[(&str, &str)]) {
     assert!(offences.is_empty(), "\n{}\n", offences.join("\n"));
     for (path, text) in planted {
         let mut broken: Vec<File> = tree.iter().filter(|file| file.path != *path).cloned().collect();
-        broken.push(File { path: (*path).into(), text: (*text).into() });
+        broken.push(File::new(path, text));
         let offences = rule(&broken);
         assert!(
             offences.iter().any(|offence| offence.starts_with(path)),
             "the rule does not see what was planted in {path}:\n{text}\nit says: {offences:?}"
         );
     }
+}
+
+#[test]
+fn a_module_that_is_declared_for_tests_holds_tests() {
+    let lib = File::new("agent/src/lib.rs", "//! a\npub mod app;\n#[cfg(test)]\nmod fakes;\n");
+    let relay = File::new(
+        "agent/src/relay.rs",
+        "//! a\n#[cfg(test)]\npub mod story;\n#[cfg(test)]\nmod tests {\n}\n",
+    );
+    let found = test_modules(&[lib, relay]);
+    assert_eq!(
+        found,
+        ["agent/src/fakes.", "agent/src/fakes/", "agent/src/relay/story.", "agent/src/relay/story/"]
+    );
 }

@@ -97,7 +97,7 @@ fn every_word_has_its_twin_and_is_used() {
 #[test]
 fn a_word_takes_the_same_values_in_both_languages() {
     let tree = [("en", "hello = Hello { $name }\n"), ("zh-Hant", "hello = { $nome }\n")];
-    let tree = tree.map(|(tag, text)| File { path: format!("broker/words/{tag}.ftl"), text: text.into() });
+    let tree = tree.map(|(tag, text)| File::new(&format!("broker/words/{tag}.ftl"), text));
     assert!(words(&tree).iter().any(|offence| offence.contains("values")), "{:?}", words(&tree));
 }
 

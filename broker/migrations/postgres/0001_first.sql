@@ -47,6 +47,7 @@ CREATE TABLE tunnel (
     tunnel_id TEXT NOT NULL UNIQUE,
     token_hash BYTEA NOT NULL UNIQUE,
     token_sealed BYTEA NOT NULL,
+    grant_id BIGINT,
     created_at BIGINT NOT NULL
 );
 

@@ -47,6 +47,7 @@ CREATE TABLE tunnel (
     tunnel_id TEXT NOT NULL UNIQUE,
     token_hash BLOB NOT NULL UNIQUE,
     token_sealed BLOB NOT NULL,
+    grant_id BIGINT,
     created_at BIGINT NOT NULL
 );
 

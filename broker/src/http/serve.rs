@@ -30,6 +30,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::Peer;
+use super::patient::{PATIENCE, Patient};
+use super::strict::Strict;
 
 /// How long connections have to finish what they are at.
 const GRACE: Duration = Duration::from_secs(8);
@@ -120,6 +122,7 @@ struct Connection<D> {
 }
 
 async fn accept<D: Dispatch>(tcp: TcpStream, tls: Option<TlsAcceptor>, connection: Connection<D>) {
+    let tcp = Patient::new(tcp, PATIENCE);
     let Some(tls) = tls else { return connection.serve(tcp).await };
     match tokio::time::timeout(HANDSHAKE, tls.accept(tcp)).await {
         Ok(Ok(stream)) => connection.serve(stream).await,
@@ -148,7 +151,8 @@ impl<D: Dispatch> Connection<D> {
             .timer(TokioTimer::new())
             .keep_alive_interval(Some(Duration::from_secs(30)))
             .max_concurrent_streams(Some(128));
-        let serving = builder.serve_connection_with_upgrades(TokioIo::new(io), service).into_owned();
+        let serving =
+            builder.serve_connection_with_upgrades(TokioIo::new(Strict::new(io)), service).into_owned();
         let serving = graceful.watch(serving);
         // The shutdown waits for whoever holds it: let go before the connection runs.
         drop(graceful);

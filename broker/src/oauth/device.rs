@@ -53,6 +53,7 @@ struct DevicePage {
 }
 
 /// What a typed code leads to.
+#[expect(clippy::large_enum_variant, reason = "it lives for one request and is never stored")]
 enum Found {
     /// A device that waits.
     Open { code: UserCode, client: Client, seen: rows::Seen },
@@ -121,18 +122,17 @@ impl OAuth {
 
     /// `GET` and `POST /device`: flow B, steps 3 and 4.
     pub(super) async fn device_page(&self, asked: &Asked) -> Result<Answer, Fault> {
-        let person = self.0.accounts.require(asked).await?;
         let form = if asked.method == Method::POST { asked.form()? } else { asked.query_form()? };
-        let decision = match asked.method == Method::POST {
-            true => {
-                person.check(asked, Some(&form))?;
-                form.optional("decision")?
-            }
-            false => None,
-        };
-        let Some(typed) = form.optional("user_code")? else {
+        let typed = form.optional("user_code")?.unwrap_or("");
+        let person = self.0.accounts.signed_in(asked).await?.ok_or_else(|| Fault::SignIn(here(typed)))?;
+        let mut decision = None;
+        if asked.method == Method::POST {
+            person.check(asked, Some(&form))?;
+            decision = form.optional("decision")?;
+        }
+        if typed.is_empty() {
             return Ok(enter(asked, &person, "", None));
-        };
+        }
         match self.find(asked, &person, typed).await? {
             Found::Nothing => Ok(enter(asked, &person, typed, Some("oauth-code-unknown"))),
             Found::LetInByYou => Ok(done(asked, &person, true)),
@@ -240,7 +240,7 @@ impl OAuth {
         Setting {
             action: path::DEVICE,
             fields: vec![("user_code", code.to_string())],
-            here: format!("{}?user_code={code}", path::DEVICE),
+            here: here(&code.to_string()),
             leads_to: None,
             device: Some(Waiting {
                 code: code.clone(),
@@ -251,6 +251,12 @@ impl OAuth {
             wrong,
         }
     }
+}
+
+/// The page's own address, with what was typed.
+fn here(typed: &str) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("user_code", typed).finish();
+    if typed.is_empty() { path::DEVICE.to_owned() } else { format!("{}?{query}", path::DEVICE) }
 }
 
 /// Claims from before this moment led nowhere.

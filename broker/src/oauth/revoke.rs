@@ -4,7 +4,7 @@
 //! end is told to [`OAuth::revoked`] after it is on disk.
 
 use shared::id::{GrantId, HomeId};
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::{self, error::RecvError};
 use tracing::info;
 
 use super::refusal::{Refusal, Wrong};
@@ -73,6 +73,22 @@ impl OAuth {
     /// Whether a grant lives.
     pub async fn lives(&self, grant: GrantId) -> Result<bool, Fault> {
         Ok(rows::lives(&mut *self.0.store.read().await?, grant, self.0.clock.now()).await?)
+    }
+
+    /// Waits until a grant has ended. `ends` is from before the grant was last seen alive.
+    pub async fn until_ended(&self, grant: GrantId, mut ends: broadcast::Receiver<GrantId>) {
+        loop {
+            match ends.recv().await {
+                Ok(ended) if ended == grant => return,
+                Ok(_) => {}
+                // Whose end was missed is not known: ask. A database that does not answer ends nothing.
+                Err(RecvError::Lagged(_)) => match self.lives(grant).await {
+                    Ok(false) => return,
+                    _ => ends = ends.resubscribe(),
+                },
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
     }
 
     fn tell(&self, family: GrantId) {

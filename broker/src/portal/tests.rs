@@ -45,7 +45,7 @@ impl Stage {
     }
 
     async fn agent(&self) -> Wire {
-        agent(self.address, &grants::token(&self.world.oauth, &self.home)).await
+        agent(self.address, &grants::token(&self.world, &self.home).await).await
     }
 
     async fn ask(&self, guest: &Guest) -> Answer {

@@ -52,7 +52,7 @@ impl World {
         tx.commit().await.unwrap();
         let site = Arc::new(Site { public_url: "http://localhost:8420".parse().unwrap() });
         let homes = Homes::new(store.clone(), clock.clone(), site.clone(), "localhost");
-        let oauth = grants::oauth();
+        let oauth = grants::oauth(&store, &clock, &site, &homes).await;
         let parts = Parts {
             clock: clock.clone(),
             site: site.clone(),
@@ -212,7 +212,7 @@ async fn world() -> (World, Arc<Fixed>, Owned, SocketAddr) {
 #[tokio::test]
 async fn an_agent_joins_is_told_what_to_watch_and_is_heard() {
     let (world, fixed, home, address) = world().await;
-    let token = grants::token(&world.oauth, &home);
+    let token = grants::token(&world, &home).await;
     let mut agent = agent(address, &token).await;
     let watch = agent.until("the watch", |word| word["type"] == "watch").await;
     assert_eq!(watch["entities"], json!([{ "entity_id": "light.porch", "control": true }]));
@@ -241,21 +241,21 @@ async fn only_a_token_bound_to_a_home_opens_the_door() {
     };
     assert_eq!(Wire::open(address, shared::relay::PATH, &[]).await.err(), Some(401));
     assert_eq!(open("wrong".into()).await, Err(401));
-    assert_eq!(open(grants::unbound(&world.oauth, &home)).await, Err(403));
-    assert_eq!(open(grants::token(&world.oauth, &home)).await, Ok(()));
+    assert_eq!(open(grants::unbound(&world, &home).await).await, Err(403));
+    assert_eq!(open(grants::token(&world, &home).await).await, Ok(()));
     assert_eq!(Wire::open(address, "/agent/tunnel", &[]).await.err(), Some(404));
 }
 
 #[tokio::test]
 async fn a_revoked_grant_a_second_agent_and_a_deleted_home_close_the_socket() {
     let (world, _, home, address) = world().await;
-    let token = grants::token(&world.oauth, &home);
+    let token = grants::token(&world, &home).await;
     let mut first = agent(address, &token).await;
     let mut second = agent(address, &token).await;
     assert_eq!(first.end().await, close::REPLACED);
-    grants::revoke(&world.oauth, &token);
+    world.oauth.revoke_home(home.id).await.unwrap();
     assert_eq!(second.end().await, close::UNAUTHORIZED);
-    let mut third = agent(address, &grants::token(&world.oauth, &home)).await;
+    let mut third = agent(address, &grants::token(&world, &home).await).await;
     world.relay.forget(home.id);
     assert_eq!(third.end().await, close::GONE);
 }
@@ -266,7 +266,7 @@ async fn a_control_comes_back_with_what_the_home_says() {
     let porch = porch();
     let control = || world.relay.control(home.id, &porch, Action::TurnOn);
     assert_eq!(control().await, Controlled::Offline);
-    let mut agent = agent(address, &grants::token(&world.oauth, &home)).await;
+    let mut agent = agent(address, &grants::token(&world, &home).await).await;
     let on = &states("light.porch", "on")["states"][0];
     let outcomes = [
         json!({ "is": "confirmed", "state": on }),
@@ -297,7 +297,7 @@ async fn a_control_comes_back_with_what_the_home_says() {
 async fn an_owner_gets_the_list_and_sees_states_while_looking() {
     let (world, _, home, address) = world().await;
     assert_eq!(world.relay.list(&home).await, Err(Away::Offline));
-    let mut agent = agent(address, &grants::token(&world.oauth, &home)).await;
+    let mut agent = agent(address, &grants::token(&world, &home).await).await;
     let played = async {
         let asked = agent.until("the question", |word| word["type"] == "list").await;
         for (entity, more) in [("light.porch", true), ("sensor.hall", false)] {
@@ -323,7 +323,7 @@ async fn an_owner_gets_the_list_and_sees_states_while_looking() {
 #[tokio::test]
 async fn whatever_an_agent_sends_the_next_word_is_heard() {
     let (world, _, home, address) = world().await;
-    let mut agent = agent(address, &grants::token(&world.oauth, &home)).await;
+    let mut agent = agent(address, &grants::token(&world, &home).await).await;
     for odd in
         [json!([]), json!({ "type": "news" }), json!({ "type": "states", "states": [{ "entity_id": "X" }] })]
     {
@@ -338,7 +338,7 @@ async fn whatever_an_agent_sends_the_next_word_is_heard() {
 #[tokio::test]
 async fn the_end_of_the_broker_is_said_to_everybody() {
     let (world, _, home, address) = world().await;
-    let mut agent = agent(address, &grants::token(&world.oauth, &home)).await;
+    let mut agent = agent(address, &grants::token(&world, &home).await).await;
     world.stop.cancel();
     assert_eq!(agent.end().await, code::RESTART);
     world.tasks.close();

@@ -6,8 +6,6 @@
 
 mod headers;
 mod line;
-pub mod patient;
-pub mod strict;
 mod websocket;
 
 use std::collections::HashMap;

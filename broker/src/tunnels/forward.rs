@@ -70,7 +70,12 @@ impl Tunnels {
         }
     }
 
-    async fn send(&self, home: HomeId, request: Request<Incoming>, peer: Peer) -> Result<Response<Body>, Away> {
+    async fn send(
+        &self,
+        home: HomeId,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> Result<Response<Body>, Away> {
         let host = host_of(&request).ok_or(Away::BadRequest("a request names its host"))?.to_owned();
         let scheme = if peer.tls { "https" } else { "http" };
         self.0.parts.direct.forward(home, &Visitor { peer: peer.ip, scheme, host }, request).await

@@ -1,6 +1,6 @@
 //! The rows of tunnels.
 
-use shared::id::HomeId;
+use shared::id::{GrantId, HomeId};
 use sqlx::Row as _;
 
 use crate::clock::Timestamp;
@@ -8,50 +8,77 @@ use crate::store::{Db, Failure, Result};
 
 /// A home's tunnel.
 pub struct TunnelRow {
-    pub tunnel_id: String,
     pub token_sealed: Vec<u8>,
+    /// Under which grant the token was taken.
+    pub grant: Option<GrantId>,
+}
+
+/// A tunnel's token, as it is written down.
+pub struct Token {
+    pub hash: Vec<u8>,
+    pub sealed: Vec<u8>,
+    pub grant: GrantId,
+}
+
+/// What a presented token opens.
+pub struct Opened {
+    pub home: HomeId,
+    pub label: String,
+    pub grant: Option<GrantId>,
+}
+
+fn odd<E>(_: E) -> Failure {
+    Failure::Decode("an id in the database is out of range".into())
+}
+
+fn grant(number: Option<i64>) -> Result<Option<GrantId>> {
+    number.map(GrantId::try_from).transpose().map_err(odd)
 }
 
 pub async fn find(db: &mut Db, home: HomeId) -> Result<Option<TunnelRow>> {
-    let row = sqlx::query("SELECT tunnel_id, token_sealed FROM tunnel WHERE home_id = $1")
+    let row = sqlx::query("SELECT token_sealed, grant_id FROM tunnel WHERE home_id = $1")
         .bind(home.number())
         .fetch_optional(db)
         .await?;
-    row.map(|row| Ok(TunnelRow { tunnel_id: row.try_get("tunnel_id")?, token_sealed: row.try_get("token_sealed")? })).transpose()
+    row.map(|row| {
+        Ok(TunnelRow { token_sealed: row.try_get("token_sealed")?, grant: grant(row.try_get("grant_id")?)? })
+    })
+    .transpose()
 }
 
-/// Adds the home's tunnel; one that is there already stays as it is.
-pub async fn add(db: &mut Db, home: HomeId, tunnel_id: &str, token: (&[u8], &[u8]), now: Timestamp) -> Result<()> {
+/// Adds the home's tunnel, or gives the one that is there a new token.
+pub async fn put(db: &mut Db, home: HomeId, tunnel_id: &str, token: &Token, now: Timestamp) -> Result<()> {
     sqlx::query(
-        "INSERT INTO tunnel (home_id, tunnel_id, token_hash, token_sealed, created_at) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (home_id) DO NOTHING",
+        "INSERT INTO tunnel (home_id, tunnel_id, token_hash, token_sealed, grant_id, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (home_id) DO UPDATE SET
+             token_hash = excluded.token_hash, token_sealed = excluded.token_sealed, grant_id = excluded.grant_id",
     )
     .bind(home.number())
     .bind(tunnel_id)
-    .bind(token.0)
-    .bind(token.1)
+    .bind(token.hash.as_slice())
+    .bind(token.sealed.as_slice())
+    .bind(token.grant.number())
     .bind(now.millis())
     .execute(db)
     .await
     .map(drop)
 }
 
-pub async fn replace_token(db: &mut Db, home: HomeId, hash: &[u8], sealed: &[u8]) -> Result<()> {
-    sqlx::query("UPDATE tunnel SET token_hash = $2, token_sealed = $3 WHERE home_id = $1")
-        .bind(home.number())
-        .bind(hash)
-        .bind(sealed)
-        .execute(db)
-        .await
-        .map(drop)
-}
-
-/// The home a token's hash belongs to, and its label.
-pub async fn by_token(db: &mut Db, hash: &[u8]) -> Result<Option<(HomeId, String)>> {
-    let row = sqlx::query("SELECT h.id, h.label FROM tunnel t JOIN home h ON h.id = t.home_id WHERE t.token_hash = $1")
-        .bind(hash)
-        .fetch_optional(db)
-        .await?;
-    let odd = |_| Failure::Decode("a home's id is out of range".into());
-    row.map(|row| Ok((row.try_get::<i64, _>("id")?.try_into().map_err(odd)?, row.try_get("label")?))).transpose()
+/// What a token's hash opens.
+pub async fn by_token(db: &mut Db, hash: &[u8]) -> Result<Option<Opened>> {
+    let row = sqlx::query(
+        "SELECT h.id, h.label, t.grant_id FROM tunnel t JOIN home h ON h.id = t.home_id WHERE t.token_hash = $1",
+    )
+    .bind(hash)
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| {
+        Ok(Opened {
+            home: row.try_get::<i64, _>("id")?.try_into().map_err(odd)?,
+            label: row.try_get("label")?,
+            grant: grant(row.try_get("grant_id")?)?,
+        })
+    })
+    .transpose()
 }

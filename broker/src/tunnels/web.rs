@@ -1,16 +1,22 @@
 //! The API for programs beside Home Assistant (product page, section A), and where agents dial the direct
 //! tunnel.
 
+use std::pin::pin;
+
 use http::{HeaderValue, StatusCode, header};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
-use shared::id::{HomeId, WorkspaceId};
+use shared::id::{GrantId, HomeId, WorkspaceId};
 use shared::oauth::Scope;
 use shared::secret::Secret;
 use shared::tunnel::{DIRECT_PATH, DIRECT_PROTOCOL, HomeEnvelope};
+use tokio::sync::broadcast::Receiver;
 use tracing::info;
 
-use super::Tunnels;
+use super::direct::Ended;
+use super::rows::Opened;
+use super::{Parts, Tunnels};
 use crate::http::{Answer, Asked, Fault, empty, json};
 
 #[derive(Serialize)]
@@ -37,7 +43,10 @@ pub async fn answer(tunnels: &Tunnels, asked: Asked) -> Result<Answer, Fault> {
     }
     let segments: Vec<_> = path.trim_start_matches('/').split('/').collect();
     let ["api", "smarthome", rest @ ..] = &segments[..] else { return Err(Fault::NotFound) };
-    if !matches!(rest, ["workspaces"] | ["workspaces", _, "homes"] | ["homes", _] | ["homes", _, "tunnel-token" | "status"]) {
+    if !matches!(
+        rest,
+        ["workspaces"] | ["workspaces", _, "homes"] | ["homes", _] | ["homes", _, "tunnel-token" | "status"]
+    ) {
         return Err(Fault::NotFound);
     }
     if asked.method != http::Method::GET {
@@ -76,9 +85,9 @@ async fn home(tunnels: &Tunnels, asked: &Asked, id: &str) -> Result<Answer, Faul
 }
 
 async fn token(tunnels: &Tunnels, asked: &Asked, id: &str) -> Result<Answer, Fault> {
-    let caller = tunnels.0.parts.oauth.bearer(asked, Scope::SmarthomeTunnel).await?.caller;
-    let home = tunnels.0.parts.homes.owned(parse(id)?, &caller).await?;
-    Ok(json(StatusCode::OK, &tunnels.token(&home).await?))
+    let bearer = tunnels.0.parts.oauth.bearer(asked, Scope::SmarthomeTunnel).await?;
+    let home = tunnels.0.parts.homes.owned(parse(id)?, &bearer.caller).await?;
+    Ok(json(StatusCode::OK, &tunnels.token(&home, bearer.grant).await?))
 }
 
 fn parse(id: &str) -> Result<HomeId, Fault> {
@@ -87,22 +96,48 @@ fn parse(id: &str) -> Result<HomeId, Fault> {
 
 /// The agent's side of the direct tunnel: the token is checked, the connection changes hands.
 async fn dial(tunnels: &Tunnels, mut asked: Asked) -> Result<Answer, Fault> {
-    let token = asked.bearer().map(|token| Secret::from(token.to_owned())).ok_or(Fault::Unauthorized(false))?;
-    let (home, label) = tunnels.home_of(&token).await?.ok_or(Fault::Unauthorized(true))?;
+    let token =
+        asked.bearer().map(|token| Secret::from(token.to_owned())).ok_or(Fault::Unauthorized(false))?;
+    // From before the token is checked, so that a revocation in between is not missed.
+    let ends = tunnels.0.parts.oauth.revoked();
+    let opened = tunnels.opened_by(&token).await?.ok_or(Fault::Unauthorized(true))?;
     let speaks = asked.header(header::UPGRADE).is_some_and(|word| word.eq_ignore_ascii_case(DIRECT_PROTOCOL));
     let upgrade = asked.upgrade.take().filter(|_| speaks);
-    let upgrade = upgrade.ok_or_else(|| Fault::bad(format!("this address speaks {DIRECT_PROTOCOL} over HTTP/1.1")))?;
-    let (hub, peer) = (tunnels.0.parts.direct.clone(), asked.peer.ip);
-    tunnels.names().insert(label, home);
+    let upgrade =
+        upgrade.ok_or_else(|| Fault::bad(format!("this address speaks {DIRECT_PROTOCOL} over HTTP/1.1")))?;
+    let (serving, peer) = (tunnels.clone(), asked.peer.ip);
     tunnels.0.parts.tasks.spawn(async move {
-        // The agent went away before the 101 reached it: nothing to serve.
-        let Ok(connection) = upgrade.await else { return };
-        info!(home.id = %home, %peer, "tunnel open");
-        let ended = hub.serve(home, TokioIo::new(connection)).await;
-        info!(home.id = %home, ?ended, "tunnel closed");
+        // Where this fails the agent went away before the 101 reached it: nothing to serve.
+        if let Ok(connection) = upgrade.await {
+            info!(home.id = %opened.home, %peer, "tunnel open");
+            let ended = serving.serve(&opened, connection, ends).await;
+            info!(home.id = %opened.home, ?ended, "tunnel closed");
+        }
     });
     let mut answer = empty(StatusCode::SWITCHING_PROTOCOLS);
     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     answer.headers_mut().insert(header::UPGRADE, HeaderValue::from_static(DIRECT_PROTOCOL));
     Ok(answer)
+}
+
+impl Tunnels {
+    /// Serves a line until it ends, or the grant does under which its token was taken.
+    async fn serve(&self, opened: &Opened, connection: Upgraded, ends: Receiver<GrantId>) -> Ended {
+        let Parts { direct, oauth, .. } = &self.0.parts;
+        self.names().insert(opened.label.clone(), opened.home);
+        let revoked = async {
+            match opened.grant {
+                Some(grant) => oauth.until_ended(grant, ends).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut serving = pin!(direct.serve(opened.home, TokioIo::new(connection)));
+        tokio::select! {
+            ended = &mut serving => ended,
+            () = revoked => {
+                direct.hang_up(opened.home);
+                serving.await
+            }
+        }
+    }
 }

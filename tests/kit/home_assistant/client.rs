@@ -96,6 +96,14 @@ impl Client {
         Ok(Some(serde_json::from_value(read(reply, &path).await?)?))
     }
 
+    /// The states of all entities.
+    ///
+    /// # Errors
+    /// When Home Assistant does not answer, or refuses.
+    pub async fn states(&self) -> Result<Vec<State>> {
+        Ok(serde_json::from_value(self.request(Method::GET, "/api/states", None).await?)?)
+    }
+
     /// Writes a state as an integration would; makes the entity if there is none such.
     ///
     /// # Errors

@@ -27,6 +27,12 @@ pub fn forms(html: &str) -> impl Iterator<Item = Form> {
     html.split("<form").skip(1).map(|rest| read(rest.split("</form>").next().unwrap_or_default()))
 }
 
+/// The value of the input with this id.
+pub fn value_of(html: &str, id: &str) -> Option<String> {
+    let mut tags = html.split("<input").skip(1).filter_map(|rest| rest.split('>').next());
+    attribute(tags.find(|tag| attribute(tag, "id").as_deref() == Some(id))?, "value")
+}
+
 fn read(form: &str) -> Form {
     let (head, body) = form.split_once('>').unwrap_or((form, ""));
     let is_post = attribute(head, "method").is_some_and(|method| method.eq_ignore_ascii_case("post"));

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::tunnel::direct::{Dial, DialError, session};
-use broker::tunnels::direct::patient::Patient;
-use broker::tunnels::direct::strict::Strict;
+use broker::http::patient::Patient;
+use broker::http::strict::Strict;
 use broker::tunnels::direct::{Away, Body, Direct, Ended, Visitor};
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, UPGRADE};

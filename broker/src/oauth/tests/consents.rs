@@ -53,7 +53,7 @@ async fn whoever_is_not_signed_in_comes_back_with_the_whole_request() {
 fn form_of(html: &str, decision: &str) -> Vec<(String, String)> {
     let form = html.split("action=\"/oauth2/authorize\"").nth(1).unwrap().split("</form>").next().unwrap();
     let plain = |text: &str| {
-        text.replace("&#34;", "\"").replace("&#60;", "<").replace("&#62;", ">").replace("&#38;", "&")
+        text.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
     };
     let fields = form.split("<input type=\"hidden\" name=\"").skip(1).map(|field| {
         let (name, rest) = field.split_once("\" value=\"").unwrap();
