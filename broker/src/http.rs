@@ -17,6 +17,7 @@ pub mod page;
 pub mod patient;
 pub mod serve;
 pub mod socket;
+pub mod tries;
 pub mod strict;
 pub mod words;
 
