@@ -167,7 +167,10 @@ async fn all_lights(dashboard: &Inner, visit: &Visit<'_>) -> Result<Answer, Faul
     let reader = reader(dashboard, visit.asked);
     let homes = dashboard.homes.list(&visit.signed_in.caller()).await?;
     let hops = homes.iter().map(|home| (format!("{}.home", home.id), reader.home(&known(dashboard, home))));
-    Ok(json(StatusCode::OK, &Now { hops: hops.collect(), used: HashMap::new(), said: HashMap::new(), online: false }))
+    Ok(json(
+        StatusCode::OK,
+        &Now { hops: hops.collect(), used: HashMap::new(), said: HashMap::new(), online: false },
+    ))
 }
 
 async fn home_lights(dashboard: &Inner, visit: &Visit<'_>, id: HomeId) -> Result<Answer, Fault> {
@@ -182,7 +185,10 @@ async fn home_lights(dashboard: &Inner, visit: &Visit<'_>, id: HomeId) -> Result
         states = said(dashboard, reader, &home, &lines);
         used.extend(lines.iter().filter_map(|line| Some((line.link.id, reader.moment(line.link.used?)))));
     }
-    Ok(json(StatusCode::OK, &Now { hops: hops.into(), used, said: states, online: known.agent.connected_since.is_some() }))
+    Ok(json(
+        StatusCode::OK,
+        &Now { hops: hops.into(), used, said: states, online: known.agent.connected_since.is_some() },
+    ))
 }
 
 fn reader(dashboard: &Inner, asked: &Asked) -> Reader {
