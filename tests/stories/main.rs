@@ -4,4 +4,5 @@
 #![allow(clippy::unwrap_used)]
 
 mod first_day;
+mod relaying;
 mod tunnelling;
