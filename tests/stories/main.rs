@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod first_day;
+mod relaying;
 mod tunnelling;
 mod weighing;

@@ -11,7 +11,8 @@ use kit::home_assistant::HomeAssistant;
 use kit::origin::{Digest, Origin, piece};
 use kit::owner::{Identity, May, Owner};
 use kit::process::Process;
-use kit::programs::{BrokerProcess, memory, start_agent};
+use kit::programs;
+use kit::scales::{BrokerProcess, memory};
 use kit::until::within;
 use kit::{agents, http_client};
 use shared::id::HomeId;
@@ -41,7 +42,7 @@ async fn weighed(url: &str, token: &str) -> Weighed {
     let owner = Owner::make_first(&broker.first_run().unwrap(), Identity::ada()).await.unwrap();
     let settings = agents::settings(&folder.path().join("agent"), &broker.origin, (url, token)).unwrap();
     agents::pair(&settings, How::Device, &owner, "Canal House").await.unwrap();
-    let agent = start_agent(&settings.data_dir, url).unwrap();
+    let agent = programs::agent(&settings, &settings.data_dir).unwrap();
     let page = owner.visitor.get("/").await.unwrap().text;
     let home = page.split("/homes/").nth(1).and_then(|rest| rest.split('"').next()).unwrap().parse().unwrap();
     let address = broker.origin.replace("localhost", "canal-house.localhost");
