@@ -55,11 +55,15 @@ const paint = (over, colour) => {
   canvas.fillRect(0, 0, 1, 1);
   return [...canvas.getImageData(0, 0, 1, 1).data.slice(0, 3)];
 };
-const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+const paper = document.createElement('i');
+paper.style.color = 'Canvas';
+document.documentElement.append(paper);
+const blank = paint([255, 255, 255], getComputedStyle(paper).color);
+paper.remove();
 const ground = (element) => {
   const layers = [];
   for (let at = element; at; at = at.parentElement) layers.unshift(getComputedStyle(at).backgroundColor);
-  return layers.reduce(paint, dark ? [0, 0, 0] : [255, 255, 255]);
+  return layers.reduce(paint, blank);
 };
 const light = (colour) => {
   const [r, g, b] = colour.map((part) => part / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
