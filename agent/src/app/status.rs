@@ -129,6 +129,7 @@ impl Reporter {
         // The relay's last words: its end drops the sender, and an agent that was killed has none.
         while self.seen.link.changed().await.is_ok() {}
         self.look();
+        self.status.send_modify(|status| status.tunnel_connected = false);
         self.write().await;
     }
 
