@@ -12,12 +12,15 @@ use broker::config::{Given, Settings};
 use shared::id::HomeId;
 use tempfile::TempDir;
 
-use crate::agents;
 use crate::browser::Browser;
 use crate::home_assistant::{Client, HomeAssistant, Mood};
 use crate::owner::{Identity, May, Owner};
 use crate::postgres::{Durability, Postgres};
+use crate::process::Process;
+use crate::tap::Tap;
+use crate::until::until;
 use crate::visitor::Visitor;
+use crate::{agents, neighbour, programs};
 
 /// Where a world's broker keeps its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,9 +37,11 @@ pub struct World {
     clock: Clock,
     broker: Option<Broker>,
     agent: Option<Agent>,
+    first_run: String,
     owner: Option<Owner>,
     home: Option<HomeAssistant>,
     paired: Option<HomeId>,
+    tap: Option<Tap>,
     // Last, so that they go after those who use them.
     _cluster: Option<Postgres>,
     folder: TempDir,
@@ -45,6 +50,16 @@ pub struct World {
 impl World {
     /// Starts a broker on an empty database and makes its first account. Panics when it cannot.
     pub async fn new(database: Database) -> Self {
+        let claimed = async {
+            let mut world = Self::build(database).await?;
+            world.owner = Some(Owner::make_first(&world.first_run, Identity::ada()).await?);
+            Ok(world)
+        };
+        claimed.await.unwrap_or_else(|err: anyhow::Error| panic!("build the world: {err:#}"))
+    }
+
+    /// The same, before anybody has made an account: [`World::first_run`] is where the first one is made.
+    pub async fn unclaimed(database: Database) -> Self {
         Self::build(database).await.unwrap_or_else(|err| panic!("build the world: {err:#}"))
     }
 
@@ -63,7 +78,6 @@ impl World {
         let broker =
             broker::app::start_at(settings.clone(), clock.clone()).await.context("start the broker")?;
         let first_run = broker.first_run.clone().context("a new broker offers a first account")?;
-        let owner = Owner::make_first(&first_run, Identity::ada()).await?;
         // Started again, it listens where it listened.
         let settings =
             Settings { listen: broker.address, public_url: broker.site.public_url.clone(), ..settings };
@@ -72,9 +86,11 @@ impl World {
             clock,
             broker: Some(broker),
             agent: None,
-            owner: Some(owner),
+            first_run,
+            owner: None,
             home: None,
             paired: None,
+            tap: None,
             _cluster: cluster,
             folder,
         })
@@ -85,9 +101,40 @@ impl World {
         self.settings.public_url.as_str().trim_end_matches('/').to_owned()
     }
 
+    /// The address that made the first account, or makes it.
+    pub fn first_run(&self) -> &str {
+        &self.first_run
+    }
+
     /// Where the broker listens.
     pub fn address(&self) -> SocketAddr {
         self.settings.listen
+    }
+
+    /// Puts a tap in front of the broker, under a new address; to be done before anything else. What agents say
+    /// and hear is then in [`World::tap`].
+    pub async fn be_tapped(&mut self) {
+        let tap = Tap::start().await.unwrap_or_else(|err| panic!("{err:#}"));
+        self.stop_broker().await;
+        self.settings.public_url.set_port(Some(tap.address().port())).expect("an address has a port");
+        tap.lead_to(self.settings.listen);
+        self.tap = Some(tap);
+        self.start_broker().await;
+        let identity = self.owner().identity.clone();
+        let owner = Owner::sign_in(&self.origin(), identity).await;
+        self.owner = Some(owner.unwrap_or_else(|err| panic!("{err:#}")));
+    }
+
+    /// The tap, after [`World::be_tapped`].
+    pub fn tap(&self) -> &Tap {
+        self.tap.as_ref().expect("the story has asked for a tap")
+    }
+
+    /// Another account's owner, in a workspace of its own.
+    pub async fn neighbour(&self) -> Owner {
+        let moved_in =
+            neighbour::move_in(&self.settings.database, &self.origin(), &self.owner().identity).await;
+        moved_in.unwrap_or_else(|err| panic!("a neighbour: {err:#}"))
     }
 
     /// The broker's clock, to be turned.
@@ -102,7 +149,7 @@ impl World {
 
     /// The owner, signed in.
     pub fn owner(&self) -> &Owner {
-        self.owner.as_ref().expect("a world has an owner from the start")
+        self.owner.as_ref().expect("somebody has claimed this world")
     }
 
     /// Somebody new without any cookies.
@@ -179,13 +226,16 @@ impl World {
 
     /// Pairs an agent by either flow, starts it, and waits until it is online.
     pub async fn pair_agent_by(&mut self, how: How) -> HomeId {
+        self.pair_home(how, "Canal House").await
+    }
+
+    /// Like [`World::pair_agent_by`], with a home of this name.
+    pub async fn pair_home(&mut self, how: How, name: &str) -> HomeId {
         self.home().await;
-        let paired = agents::pair(&self.agent_settings(), how, self.owner(), "Canal House").await;
+        let paired = agents::pair(&self.agent_settings(), how, self.owner(), name).await;
         paired.unwrap_or_else(|err| panic!("{err:#}"));
         self.start_agent().await;
-        let home = self.agent().status().borrow().home_id;
-        self.paired = Some(home);
-        home
+        self.home_id()
     }
 
     /// The settings of this world's agent.
@@ -204,7 +254,9 @@ impl World {
     /// Starts the paired agent and waits until it is online.
     pub async fn start_agent(&mut self) {
         let started = agents::start(self.agent_settings()).await;
-        self.agent = Some(started.unwrap_or_else(|err| panic!("start the agent: {err:#}")));
+        let agent = started.unwrap_or_else(|err| panic!("start the agent: {err:#}"));
+        self.paired = Some(agent.status().borrow().home_id);
+        self.agent = Some(agent);
     }
 
     /// Stops the agent and gives the error with which it had ended by itself, if it had.
@@ -244,6 +296,42 @@ impl World {
     pub async fn start_broker(&mut self) {
         let started = broker::app::start_at(self.settings.clone(), self.clock.clone()).await;
         self.broker = Some(started.unwrap_or_else(|err| panic!("start the broker again: {err:#}")));
+    }
+
+    /// Stops the broker in here and starts it as a program of its own, at the same address with the same data.
+    pub async fn broker_outside(&mut self) -> Process {
+        self.stop_broker().await;
+        self.broker_program().await
+    }
+
+    /// Starts the broker's program, again if need be, and waits until it can do its work.
+    pub async fn broker_program(&self) -> Process {
+        let mut program = programs::broker(&self.settings, self.folder.path())
+            .unwrap_or_else(|err| panic!("start the broker's program: {err:#}"));
+        let ready = format!("http://{}/readyz", self.settings.listen);
+        let http = crate::http_client();
+        until("the broker's program to be ready", || {
+            let alive = program.check();
+            let asked = http.get(&ready).send();
+            async {
+                alive?;
+                Ok::<_, anyhow::Error>(asked.await?.error_for_status()?)
+            }
+        })
+        .await;
+        program
+    }
+
+    /// Stops the agent in here and starts it as a program of its own, with the same memory.
+    pub async fn agent_outside(&mut self) -> Process {
+        self.stop_agent().await.unwrap_or_else(|err| panic!("the agent had ended: {err:#}"));
+        self.agent_program()
+    }
+
+    /// Starts the agent's program, again if need be.
+    pub fn agent_program(&self) -> Process {
+        let program = programs::agent(&self.agent_settings(), self.folder.path());
+        program.unwrap_or_else(|err| panic!("start the agent's program: {err:#}"))
     }
 
     /// Ends everything tidily. A story that does not call it ends less tidily, but leaves nothing either.
