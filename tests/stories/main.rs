@@ -5,4 +5,5 @@
 
 mod first_day;
 mod relaying;
+mod trespassing;
 mod tunnelling;
