@@ -5,5 +5,6 @@
 
 mod first_day;
 mod relaying;
+mod trespassing;
 mod tunnelling;
 mod weighing;
