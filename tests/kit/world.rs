@@ -298,6 +298,14 @@ impl World {
         self.broker = Some(started.unwrap_or_else(|err| panic!("start the broker again: {err:#}")));
     }
 
+    /// A second broker over the same database, at an address of its own.
+    pub async fn twin(&self) -> Broker {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let settings = Settings { listen, ..self.settings.clone() };
+        let started = broker::app::start_at(settings, self.clock.clone()).await;
+        started.unwrap_or_else(|err| panic!("start a second broker: {err:#}"))
+    }
+
     /// Stops the broker in here and starts it as a program of its own, at the same address with the same data.
     pub async fn broker_outside(&mut self) -> Process {
         self.stop_broker().await;

@@ -3,6 +3,7 @@
 // A story is a test; clippy knows only functions marked so.
 #![allow(clippy::unwrap_used)]
 
+mod authorizing;
 mod first_day;
 mod relaying;
 mod trespassing;

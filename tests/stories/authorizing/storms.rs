@@ -1,0 +1,160 @@
+//! Storms: many at once, lost answers, a broker that dies, two brokers over one database.
+
+use kit::world::{Database, World};
+use reqwest::StatusCode;
+use shared::oauth::path;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::paired;
+use super::program::{Program, Said};
+
+const AT_ONCE: usize = 50;
+
+/// Asks fifty times at once, of the programs in turn. No answer is a fault of the broker's.
+async fn at_once<F>(programs: &[Program], ask: impl Fn(Program) -> F) -> Vec<Said>
+where
+    F: Future<Output = Said> + Send + 'static,
+{
+    let mut asking = JoinSet::new();
+    for program in programs.iter().cycle().take(AT_ONCE) {
+        asking.spawn(ask(program.clone()));
+    }
+    let answers = asking.join_all().await;
+    let faults = answers.iter().filter(|said| said.status.is_server_error());
+    assert_eq!(faults.count(), 0, "F-09: {answers:?}");
+    answers
+}
+
+fn good(answers: &[Said]) -> Vec<&Said> {
+    answers.iter().filter(|said| said.status == StatusCode::OK).collect()
+}
+
+/// Fifty uses at once of a code, of a device code and of a refresh token: one line lives (F-09).
+async fn weather(world: &World, programs: &[Program]) {
+    let (program, owner) = (&programs[0], world.owner());
+    let page = owner.visitor.get(&program.request("s t&a=te")).await.unwrap();
+    let code = program.code(&owner.visitor, &page).await;
+    let answers = at_once(programs, |program| {
+        let code = code.clone();
+        async move { program.redeem(&code).await }
+    })
+    .await;
+    assert_eq!(good(&answers).len(), 1, "TK-24");
+
+    let device = program.device().await;
+    owner.allow_by_code(&device.text("user_code"), "Lake House").await.unwrap();
+    let answers = at_once(programs, |program| {
+        let code = device.text("device_code");
+        async move { program.poll(&code).await }
+    })
+    .await;
+    let [tokens] = good(&answers)[..] else { panic!("F-09: {answers:?}") };
+    let refresh = tokens.text("refresh_token");
+
+    let answers = at_once(programs, |program| {
+        let refresh = refresh.clone();
+        async move { program.refresh(&refresh).await }
+    })
+    .await;
+    let mut alive = vec![];
+    for said in good(&answers) {
+        if program.call(&said.text("access_token")).await == StatusCode::OK {
+            alive.push(said.text("refresh_token"));
+        }
+    }
+    assert_eq!(alive.len(), 1, "RT-06");
+    let refresh = alive.remove(0);
+
+    let mut asking = JoinSet::new();
+    for program in programs.iter().cycle().take(AT_ONCE) {
+        let (program, refresh) = (program.clone(), refresh.clone());
+        asking.spawn(async move { program.refresh(&refresh).await });
+    }
+    let revoked = program.post(path::REVOKE, &[("token", &refresh)]).await;
+    assert_eq!(revoked.status, StatusCode::OK);
+    for said in good(&asking.join_all().await) {
+        assert_eq!(program.call(&said.text("access_token")).await, StatusCode::UNAUTHORIZED, "RT-16");
+        assert_eq!(
+            program.refresh(&said.text("refresh_token")).await.text("error"),
+            "invalid_grant",
+            "RT-16"
+        );
+    }
+}
+
+kit::stories! {
+    async fn fifty_at_once_leave_one_line(world: World) {
+        weather(&world, &[Program::of(&world)]).await;
+        world.end().await;
+    }
+
+    async fn lost_answers_force_nobody_to_sign_in_and_a_thief_does(world: World) {
+        let program = Program::of(&world);
+        let mut tokens = paired(&program, world.owner()).await;
+        for n in 0..100 {
+            let next = program.refresh(&tokens.text("refresh_token")).await;
+            assert_eq!(next.status, StatusCode::OK, "F-11: refresh {n}: {next:?}");
+            // Every third answer is lost on the way: the program asks again with what it has.
+            if n % 3 != 0 {
+                tokens = next;
+                assert_eq!(program.call(&tokens.text("access_token")).await, StatusCode::OK);
+            }
+        }
+        // The thief comes second, and is noticed; then the thief comes first, and is noticed too (F-12).
+        for thief_first in [false, true] {
+            let stolen = paired(&program, world.owner()).await.text("refresh_token");
+            let first = program.refresh(&stolen).await;
+            assert_eq!(program.call(&first.text("access_token")).await, StatusCode::OK, "{thief_first}");
+            assert_eq!(program.refresh(&stolen).await.text("error"), "invalid_grant", "RT-03");
+            assert_eq!(program.call(&first.text("access_token")).await, StatusCode::UNAUTHORIZED, "RT-04");
+            assert_eq!(program.refresh(&first.text("refresh_token")).await.text("error"), "invalid_grant", "RT-04");
+        }
+        world.end().await;
+    }
+
+    async fn what_was_answered_outlives_a_broker_that_is_killed(mut world: World) {
+        let program = Program::of(&world);
+        let mut refresh = paired(&program, world.owner()).await.text("refresh_token");
+        let gone = paired(&program, world.owner()).await;
+        let mut broker = world.broker_outside().await;
+        assert_eq!(program.post(path::REVOKE, &[("token", &gone.text("refresh_token"))]).await.status, StatusCode::OK);
+        for round in 1..=6 {
+            let enough = Notify::new();
+            let refreshing = async {
+                let mut answered = 0;
+                while let Ok(said) = program.try_refresh(&refresh).await {
+                    assert_eq!(said.status, StatusCode::OK, "F-01: {said:?}");
+                    refresh = said.text("refresh_token");
+                    answered += 1;
+                    if answered == round {
+                        enough.notify_one();
+                    }
+                }
+            };
+            // The next refresh is on its way by then.
+            let killing = async {
+                enough.notified().await;
+                broker.kill();
+            };
+            tokio::join!(refreshing, killing);
+            broker = world.broker_program().await;
+            let said = program.refresh(&refresh).await;
+            assert_eq!(said.status, StatusCode::OK, "F-01, F-02: {said:?}");
+            refresh = said.text("refresh_token");
+            assert_eq!(program.call(&said.text("access_token")).await, StatusCode::OK, "F-01");
+            let revoked = program.refresh(&gone.text("refresh_token")).await;
+            assert_eq!(revoked.text("error"), "invalid_grant", "F-01: a revocation was undone");
+        }
+        broker.stop();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_at_once_at_two_brokers_over_one_database_leave_one_line() {
+    let world = World::new(Database::Postgres).await;
+    let twin = world.twin().await;
+    weather(&world, &[Program::of(&world), Program::at(&format!("http://{}", twin.address))]).await;
+    twin.stop().await;
+    world.end().await;
+}
