@@ -36,6 +36,23 @@ pub fn settings(folder: &Path, broker: &str, home_assistant: (&str, &str)) -> Re
 /// # Errors
 /// When the agent or the broker says no.
 pub async fn pair(settings: &Settings, how: How, owner: &Owner, home_name: &str) -> Result<()> {
+    let allow = |shown: String| async move {
+        match how {
+            How::Browser => owner.allow_by_browser(&shown, home_name).await.map(drop),
+            How::Device => owner.allow_by_code(&shown, home_name).await.map(drop),
+        }
+    };
+    pair_when(settings, how, allow).await
+}
+
+/// Lets an agent ask for a pairing and hands what it shows, the address to open or the code to type, to `allow`.
+///
+/// # Errors
+/// When the agent, the broker or `allow` says no.
+pub async fn pair_when<F>(settings: &Settings, how: How, allow: impl FnOnce(String) -> F) -> Result<()>
+where
+    F: Future<Output = Result<()>>,
+{
     let paper = Paper::default();
     let mut out = paper.clone();
     let pairing = agent::app::pair(settings, how, &mut out);
@@ -43,10 +60,7 @@ pub async fn pair(settings: &Settings, how: How, owner: &Owner, home_name: &str)
         let shown = within(Duration::from_secs(20), "the agent to say what to do", || async {
             paper.shown(how).ok_or_else(|| format!("it says:\n{}", paper.text()))
         });
-        match how {
-            How::Browser => owner.allow_by_browser(&shown.await?, home_name).await,
-            How::Device => owner.allow_by_code(&shown.await?, home_name).await,
-        }
+        allow(shown.await?).await
     };
     let (paired, allowed) = tokio::join!(pairing, allowing);
     allowed?;

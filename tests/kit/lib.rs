@@ -13,6 +13,7 @@ pub mod owner; // what an owner does on the broker's pages
 pub mod postgres; // a throw-away cluster
 pub mod process; // children that end when we do
 pub mod programs; // broker and agent as programs of their own, to be killed
+pub mod scales; // what broker and agent weigh
 pub mod tap; // what an agent says and hears, written down
 pub mod until; // waiting for what is meant
 pub mod visitor; // a browser without a screen: cookies, forms, redirects

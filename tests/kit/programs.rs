@@ -56,8 +56,14 @@ fn agents_command(settings: &agent::config::Settings, word: &str) -> Result<Comm
     Ok(command)
 }
 
-/// A program of this workspace, beside the folder with the tests.
+/// Names a folder of other builds of the programs to run, such as `target/release`.
+const GIVEN: &str = "LATCHKEY_PROGRAMS";
+
+/// A program of this workspace: in the folder that [`GIVEN`] names, else beside the folder with the tests.
 fn built(name: &str) -> Result<PathBuf> {
+    if let Some(folder) = std::env::var_os(GIVEN) {
+        return Ok(PathBuf::from(folder).join(name));
+    }
     let test = std::env::current_exe().context("where this test lies")?;
     let profile = test.ancestors().find(|folder| folder.ends_with("deps")).and_then(Path::parent);
     let program = profile.context("a test lies in cargo's deps folder")?.join(name);

@@ -37,6 +37,7 @@ pub struct World {
     clock: Clock,
     broker: Option<Broker>,
     agent: Option<Agent>,
+    first_run: String,
     owner: Option<Owner>,
     home: Option<HomeAssistant>,
     paired: Option<HomeId>,
@@ -49,6 +50,16 @@ pub struct World {
 impl World {
     /// Starts a broker on an empty database and makes its first account. Panics when it cannot.
     pub async fn new(database: Database) -> Self {
+        let claimed = async {
+            let mut world = Self::build(database).await?;
+            world.owner = Some(Owner::make_first(&world.first_run, Identity::ada()).await?);
+            Ok(world)
+        };
+        claimed.await.unwrap_or_else(|err: anyhow::Error| panic!("build the world: {err:#}"))
+    }
+
+    /// The same, before anybody has made an account: [`World::first_run`] is where the first one is made.
+    pub async fn unclaimed(database: Database) -> Self {
         Self::build(database).await.unwrap_or_else(|err| panic!("build the world: {err:#}"))
     }
 
@@ -67,7 +78,6 @@ impl World {
         let broker =
             broker::app::start_at(settings.clone(), clock.clone()).await.context("start the broker")?;
         let first_run = broker.first_run.clone().context("a new broker offers a first account")?;
-        let owner = Owner::make_first(&first_run, Identity::ada()).await?;
         // Started again, it listens where it listened.
         let settings =
             Settings { listen: broker.address, public_url: broker.site.public_url.clone(), ..settings };
@@ -76,7 +86,8 @@ impl World {
             clock,
             broker: Some(broker),
             agent: None,
-            owner: Some(owner),
+            first_run,
+            owner: None,
             home: None,
             paired: None,
             tap: None,
@@ -88,6 +99,11 @@ impl World {
     /// The broker's origin, for example `http://localhost:40123`.
     pub fn origin(&self) -> String {
         self.settings.public_url.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// The address that made the first account, or makes it.
+    pub fn first_run(&self) -> &str {
+        &self.first_run
     }
 
     /// Where the broker listens.
@@ -133,7 +149,7 @@ impl World {
 
     /// The owner, signed in.
     pub fn owner(&self) -> &Owner {
-        self.owner.as_ref().expect("a world has an owner from the start")
+        self.owner.as_ref().expect("somebody has claimed this world")
     }
 
     /// Somebody new without any cookies.
@@ -210,13 +226,16 @@ impl World {
 
     /// Pairs an agent by either flow, starts it, and waits until it is online.
     pub async fn pair_agent_by(&mut self, how: How) -> HomeId {
+        self.pair_home(how, "Canal House").await
+    }
+
+    /// Like [`World::pair_agent_by`], with a home of this name.
+    pub async fn pair_home(&mut self, how: How, name: &str) -> HomeId {
         self.home().await;
-        let paired = agents::pair(&self.agent_settings(), how, self.owner(), "Canal House").await;
+        let paired = agents::pair(&self.agent_settings(), how, self.owner(), name).await;
         paired.unwrap_or_else(|err| panic!("{err:#}"));
         self.start_agent().await;
-        let home = self.agent().status().borrow().home_id;
-        self.paired = Some(home);
-        home
+        self.home_id()
     }
 
     /// The settings of this world's agent.
@@ -235,7 +254,9 @@ impl World {
     /// Starts the paired agent and waits until it is online.
     pub async fn start_agent(&mut self) {
         let started = agents::start(self.agent_settings()).await;
-        self.agent = Some(started.unwrap_or_else(|err| panic!("start the agent: {err:#}")));
+        let agent = started.unwrap_or_else(|err| panic!("start the agent: {err:#}"));
+        self.paired = Some(agent.status().borrow().home_id);
+        self.agent = Some(agent);
     }
 
     /// Stops the agent and gives the error with which it had ended by itself, if it had.

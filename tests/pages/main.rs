@@ -1,6 +1,20 @@
 //! Pages: what people see, in a real browser, with a real Home Assistant behind it.
+//!
+//! The stories cover both databases; a browser cannot tell them apart, so the pages are on SQLite alone.
 
-// A story is a test; clippy knows only functions marked so.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail as loudly as the tests")]
 
+mod chinese;
+mod front;
 mod guest;
+mod look;
+mod names;
+mod owner;
+mod speed;
+
+use kit::world::{Database, World};
+
+/// A world whose owner is Ada.
+async fn world() -> World {
+    World::new(Database::Sqlite).await
+}

@@ -8,3 +8,4 @@ mod outliving;
 mod relaying;
 mod trespassing;
 mod tunnelling;
+mod weighing;

@@ -110,11 +110,11 @@ async fn test(steps: &mut Steps, arguments: &Arguments, surroundings: Started) -
         environment.iter().fold(cargo(&words), |command, (name, value)| command.with(name, value))
     };
     let mut count = Count::default();
-    let usual = run(runner.usual(arguments.only.as_deref())).count(&mut count);
+    let usual = run(runner.usual(arguments.only.as_deref())).count(runner.read(), &mut count);
     steps.take("tests", usual).await;
     if arguments.long {
         let mut long = Count::default();
-        let run = run(runner.long(arguments.only.as_deref())).count(&mut long);
+        let run = run(runner.long(arguments.only.as_deref())).count(runner.read(), &mut long);
         steps.take("long tests", run).await;
         count.add_ignored(&long);
     }
@@ -130,6 +130,10 @@ struct Runner {
 impl Runner {
     fn find() -> Self {
         Self { nextest: kit::process::which("cargo-nextest").is_some() }
+    }
+
+    fn read(&self) -> count::Read {
+        if self.nextest { Count::read_nextest } else { Count::read_libtest }
     }
 
     fn build(&self) -> Vec<&'static str> {
