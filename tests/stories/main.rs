@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod first_day;
+mod outliving;
 mod relaying;
 mod trespassing;
 mod tunnelling;
