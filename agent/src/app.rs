@@ -87,6 +87,11 @@ impl Agent {
             status: tunnel_status,
         };
         tasks.vital("tunnel", tunnel::keep(keeper).map(Ok));
+        let (alive, until) = (Arc::clone(&cloud), stop.clone());
+        tasks.vital("pairing", async move {
+            alive.keep_alive(&until).await;
+            Ok(())
+        });
         let relay = Relay { cloud, home_assistant, tls, link };
         tasks.vital("relay", relay.keep(stop).map(|ended| Ok(ended?)));
         info!(broker = pairing.broker, home.id = %pairing.home, home_assistant = %settings.home_assistant, "agent started");

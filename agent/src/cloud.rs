@@ -7,6 +7,7 @@
 pub mod tokens;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use http::StatusCode;
@@ -17,6 +18,8 @@ use shared::oauth::{AGENT_CLIENT_ID, TokenAnswer, path};
 use shared::secret::Secret;
 use shared::tunnel::{HomeAnswer, HomeEnvelope, TunnelTokenAnswer};
 use tokio::sync::Mutex;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use url::Url;
 
@@ -27,6 +30,9 @@ use tokens::{NoToken, in_words};
 
 /// An access token with less than this left is replaced before it is used, in milliseconds.
 const NEARLY_LAPSED: i64 = 60_000;
+
+/// Between two uses of the refresh token while nothing else needs one.
+const HALF_A_DAY: Duration = Duration::from_secs(12 * 3600);
 
 /// Why the broker did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +96,16 @@ impl Cloud {
         match self.pairing()?.access {
             Some(access) if access.expires - now_ms() > NEARLY_LAPSED => Ok(access.token),
             _ => self.renewed(None).await,
+        }
+    }
+
+    /// Uses the refresh token twice a day: it lapses after a month of rest, and an agent whose socket stands
+    /// asks for nothing in between. What goes wrong here is said where a token is needed.
+    pub async fn keep_alive(&self, stop: &CancellationToken) {
+        while stop.run_until_cancelled(sleep(HALF_A_DAY)).await.is_some() {
+            if let Err(err) = self.access_token().await {
+                warn!("keep the pairing alive: {err:#}");
+            }
         }
     }
 

@@ -76,27 +76,33 @@ impl Relay {
     /// # Errors
     /// Why there is not.
     pub async fn keep(self, stop: CancellationToken) -> Result<(), Over> {
+        let over = stop.run_until_cancelled(self.sessions()).await;
+        let last_words = over.map_or_else(|| "the agent was stopped".to_owned(), |over| over.to_string());
+        self.link.send_replace(Link::Down(last_words));
+        over.map_or(Ok(()), Err)
+    }
+
+    /// One connection after another, until there is nothing left to relay.
+    async fn sessions(&self) -> Over {
         let mut backoff = Backoff::up_to(LONGEST_WAIT);
         loop {
             let began = Instant::now();
-            let Some(ended) = stop.run_until_cancelled(self.session()).await else { return Ok(()) };
+            let ended = self.session().await;
             // What is not asked for by a connection that stands is nobody's business.
             self.home_assistant.watch(BTreeSet::new());
             let (wait, reason) = match ended {
-                Ended::Gone => return Err(Over::HomeGone),
+                Ended::Gone => return Over::HomeGone,
                 Ended::Replaced => {
                     (WAIT_AFTER_REPLACED, "another agent of this home took its place".to_owned())
                 }
                 Ended::Unauthorized => {
                     (backoff.after(began.elapsed()), "the broker asked for a new token".to_owned())
                 }
-                Ended::Lost(err) if must_pair(&err) => return Err(Over::MustPair),
+                Ended::Lost(err) if must_pair(&err) => return Over::MustPair,
                 Ended::Lost(err) => (backoff.after(began.elapsed()), format!("{err:#}")),
             };
             self.report(reason, wait);
-            if stop.run_until_cancelled(sleep(wait)).await.is_none() {
-                return Ok(());
-            }
+            sleep(wait).await;
         }
     }
 

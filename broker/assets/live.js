@@ -47,6 +47,11 @@ function show(now) {
     const element = root.querySelector(`[data-used="${CSS.escape(id)}"]`);
     if (element) used(element, at);
   }
+  for (const element of root.querySelectorAll('[data-said]')) {
+    const said = now.said[element.dataset.said];
+    element.hidden = said === undefined;
+    text(element, said ?? '');
+  }
   // What waited for the home (the guide, the list of devices) is made by the server. Once is enough: a home
   // that comes and goes must not make the page jump for ever.
   if (now.online && root.querySelector('[data-until-online]') && !once()) location.reload();

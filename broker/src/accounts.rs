@@ -9,7 +9,7 @@ mod password;
 mod rows;
 mod web;
 
-use std::num::NonZeroU32;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,8 +21,9 @@ use crate::chance::{self, Kind};
 use crate::clock::Clock;
 use crate::http::cookie::Jar;
 use crate::http::form::Form;
-use crate::http::limit::{Limit, place};
+use crate::http::limit::place;
 use crate::http::page::Frame;
+use crate::http::tries::Tries;
 use crate::http::{Asked, Fault, Routes, Site, csrf, routes};
 use crate::store::Store;
 
@@ -135,8 +136,9 @@ struct Inner {
     hashing: Hashing,
     /// The hash of the one-time code, while there is no account.
     first_run: Mutex<Option<Vec<u8>>>,
-    tries_by_place: Limit<std::net::IpAddr>,
-    tries_by_email: Limit<String>,
+    tries_by_place: Tries<IpAddr>,
+    /// By the hash of the address: what is typed there may be long.
+    tries_by_email: Tries<Vec<u8>>,
 }
 
 impl Accounts {
@@ -148,8 +150,8 @@ impl Accounts {
             site,
             hashing: Hashing::new(password_memory_kib),
             first_run: Mutex::default(),
-            tries_by_place: Limit::new(TEN, Duration::from_secs(12)),
-            tries_by_email: Limit::new(TEN, Duration::from_secs(6)),
+            tries_by_place: Tries::new(10, Duration::from_secs(120)),
+            tries_by_email: Tries::new(10, Duration::from_secs(60)),
         }))
     }
 
@@ -274,14 +276,18 @@ impl Accounts {
         Ok(Some(account))
     }
 
-    /// Counts one try at signing in.
+    /// Counts one try at signing in; a right one is forgiven, so that a houseful of people is never too many.
     fn take_try(&self, asked: &Asked, email: &str) -> Result<(), Fault> {
-        self.0.tries_by_place.take(&place(asked.peer.ip))?;
-        self.0.tries_by_email.take(&normal(email))
+        let now = self.0.clock.now();
+        self.0.tries_by_place.take(&place(asked.peer.ip), now)?;
+        self.0.tries_by_email.take(&chance::hash(&normal(email)), now)
+    }
+
+    fn forgive_try(&self, asked: &Asked, email: &str) {
+        self.0.tries_by_place.forgive(&place(asked.peer.ip));
+        self.0.tries_by_email.forgive(&chance::hash(&normal(email)));
     }
 }
-
-const TEN: NonZeroU32 = NonZeroU32::new(10).expect("ten is not zero");
 
 /// What an account is made of.
 struct NewAccount {

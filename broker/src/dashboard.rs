@@ -60,3 +60,6 @@ impl Dashboard {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ pub mod ago;
 pub mod assets;
 pub mod cookie;
 pub mod csrf;
+pub mod escape;
 pub mod fault;
 pub mod form;
 pub mod limit;
@@ -16,6 +17,7 @@ pub mod page;
 pub mod patient;
 pub mod serve;
 pub mod socket;
+pub mod tries;
 pub mod strict;
 pub mod words;
 

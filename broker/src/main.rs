@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use broker::app;
 use broker::config::{Cli, Command};
 use clap::Parser as _;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -18,12 +19,23 @@ fn main() -> ExitCode {
     }
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    raise_open_files();
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
             eprintln!("latchkey-broker: {err:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Every viewer is an open file, and the soft limit is often 1024: takes what the hard one allows.
+fn raise_open_files() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(err) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!(soft, hard, "raise the limit of open files: {err}");
     }
 }
 

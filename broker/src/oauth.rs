@@ -47,7 +47,6 @@ mod refusal;
 mod revoke;
 mod rows;
 mod token;
-mod tries;
 mod user_code;
 mod web;
 
@@ -63,12 +62,12 @@ use crate::clock::Clock;
 use crate::config::Lifetimes;
 use crate::homes::Homes;
 use crate::http::limit::Limit;
+use crate::http::tries::Tries;
 use crate::http::{Fault, Routes, Site, routes};
 use crate::store::Store;
 
 pub use bearer::Bearer;
 use client::Client;
-use tries::Tries;
 
 /// How many ends of grants a listener may be behind before it must ask for each ([`OAuth::lives`]).
 const ENDS: usize = 1024;

@@ -43,6 +43,7 @@ use crate::store::Store;
 pub use link::{Link, NewLink, Permission, Standing};
 use misses::Misses;
 use open::Open;
+pub use say::said;
 
 /// A home has at most so many live links.
 const MOST: i64 = 500;

@@ -5,11 +5,16 @@
 
 pub mod agents; // paired, started, waited for
 pub mod browser; // Chromium, driven
+pub mod guest; // somebody with a link, by the page's own ways
 pub mod home_assistant; // a real one from PyPI, or the one that was given
+pub mod neighbour; // another account of the same broker
 pub mod origin; // a Home Assistant's HTTP side alone, that writes down what reaches it
 pub mod owner; // what an owner does on the broker's pages
 pub mod postgres; // a throw-away cluster
 pub mod process; // children that end when we do
+pub mod programs; // broker and agent as programs of their own, to be killed
+pub mod scales; // what broker and agent weigh
+pub mod tap; // what an agent says and hears, written down
 pub mod until; // waiting for what is meant
 pub mod visitor; // a browser without a screen: cookies, forms, redirects
 pub mod world; // all of it for one story

@@ -12,12 +12,15 @@ use broker::config::{Given, Settings};
 use shared::id::HomeId;
 use tempfile::TempDir;
 
-use crate::agents;
 use crate::browser::Browser;
 use crate::home_assistant::{Client, HomeAssistant, Mood};
 use crate::owner::{Identity, May, Owner};
 use crate::postgres::{Durability, Postgres};
+use crate::process::Process;
+use crate::tap::Tap;
+use crate::until::until;
 use crate::visitor::Visitor;
+use crate::{agents, neighbour, programs};
 
 /// Where a world's broker keeps its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +41,7 @@ pub struct World {
     owner: Option<Owner>,
     home: Option<HomeAssistant>,
     paired: Option<HomeId>,
+    tap: Option<Tap>,
     // Last, so that they go after those who use them.
     _cluster: Option<Postgres>,
     folder: TempDir,
@@ -86,6 +90,7 @@ impl World {
             owner: None,
             home: None,
             paired: None,
+            tap: None,
             _cluster: cluster,
             folder,
         })
@@ -104,6 +109,32 @@ impl World {
     /// Where the broker listens.
     pub fn address(&self) -> SocketAddr {
         self.settings.listen
+    }
+
+    /// Puts a tap in front of the broker, under a new address; to be done before anything else. What agents say
+    /// and hear is then in [`World::tap`].
+    pub async fn be_tapped(&mut self) {
+        let tap = Tap::start().await.unwrap_or_else(|err| panic!("{err:#}"));
+        self.stop_broker().await;
+        self.settings.public_url.set_port(Some(tap.address().port())).expect("an address has a port");
+        tap.lead_to(self.settings.listen);
+        self.tap = Some(tap);
+        self.start_broker().await;
+        let identity = self.owner().identity.clone();
+        let owner = Owner::sign_in(&self.origin(), identity).await;
+        self.owner = Some(owner.unwrap_or_else(|err| panic!("{err:#}")));
+    }
+
+    /// The tap, after [`World::be_tapped`].
+    pub fn tap(&self) -> &Tap {
+        self.tap.as_ref().expect("the story has asked for a tap")
+    }
+
+    /// Another account's owner, in a workspace of its own.
+    pub async fn neighbour(&self) -> Owner {
+        let moved_in =
+            neighbour::move_in(&self.settings.database, &self.origin(), &self.owner().identity).await;
+        moved_in.unwrap_or_else(|err| panic!("a neighbour: {err:#}"))
     }
 
     /// The broker's clock, to be turned.
@@ -267,6 +298,42 @@ impl World {
         self.broker = Some(started.unwrap_or_else(|err| panic!("start the broker again: {err:#}")));
     }
 
+    /// Stops the broker in here and starts it as a program of its own, at the same address with the same data.
+    pub async fn broker_outside(&mut self) -> Process {
+        self.stop_broker().await;
+        self.broker_program().await
+    }
+
+    /// Starts the broker's program, again if need be, and waits until it can do its work.
+    pub async fn broker_program(&self) -> Process {
+        let mut program = programs::broker(&self.settings, self.folder.path())
+            .unwrap_or_else(|err| panic!("start the broker's program: {err:#}"));
+        let ready = format!("http://{}/readyz", self.settings.listen);
+        let http = crate::http_client();
+        until("the broker's program to be ready", || {
+            let alive = program.check();
+            let asked = http.get(&ready).send();
+            async {
+                alive?;
+                Ok::<_, anyhow::Error>(asked.await?.error_for_status()?)
+            }
+        })
+        .await;
+        program
+    }
+
+    /// Stops the agent in here and starts it as a program of its own, with the same memory.
+    pub async fn agent_outside(&mut self) -> Process {
+        self.stop_agent().await.unwrap_or_else(|err| panic!("the agent had ended: {err:#}"));
+        self.agent_program()
+    }
+
+    /// Starts the agent's program, again if need be.
+    pub fn agent_program(&self) -> Process {
+        let program = programs::agent(&self.agent_settings(), self.folder.path());
+        program.unwrap_or_else(|err| panic!("start the agent's program: {err:#}"))
+    }
+
     /// Ends everything tidily. A story that does not call it ends less tidily, but leaves nothing either.
     pub async fn end(mut self) {
         if let Some(agent) = self.agent.take() {
@@ -300,7 +367,7 @@ fn tell(line: &str) {
 
 /// Tells each story twice: `sqlite::name` and `postgres::name`.
 ///
-/// ```ignore
+/// ```text
 /// kit::stories! {
 ///     async fn a_guest_sees_the_porch(mut world: World) { … }
 /// }

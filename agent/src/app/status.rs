@@ -112,7 +112,7 @@ impl Reporter {
 
     /// Reports until told to stop. A write is never broken off: two at once would spoil the file.
     pub async fn keep(mut self, stop: CancellationToken) {
-        loop {
+        while !stop.is_cancelled() {
             let came_up = self.look();
             self.write().await;
             if came_up && let Some(Some(url)) = stop.run_until_cancelled(self.address()).await {
@@ -120,12 +120,17 @@ impl Reporter {
                 self.write().await;
             }
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => {}
                 Ok(()) = self.seen.health.changed() => {}
                 Ok(()) = self.seen.link.changed() => {}
                 Ok(()) = self.seen.tunnel.changed() => {}
             }
         }
+        // The relay's last words: its end drops the sender, and an agent that was killed has none.
+        while self.seen.link.changed().await.is_ok() {}
+        self.look();
+        self.status.send_modify(|status| status.tunnel_connected = false);
+        self.write().await;
     }
 
     /// Takes in how everything is and returns whether the broker has just been reached.

@@ -133,6 +133,9 @@ async fn a_deleted_home_ends_the_agent_with_a_reason() {
     let err = agent.stop().await.unwrap_err();
     assert!(err.to_string().contains("deleted"));
     assert_eq!(exit_code(&err), 3);
+    let mut out = Vec::new();
+    assert!(!status(&settings(&dir, None), false, &mut out).await.unwrap());
+    assert!(text(out).contains("not connected: the home was deleted"));
 }
 
 #[tokio::test]

@@ -119,3 +119,29 @@ async fn a_refused_token_is_renewed_once() {
     assert!(matches!(scene.cloud.home().await, Err(CloudError::Refused { status, .. }) if status == 404));
     assert_eq!(refresh_tokens(&scene), ["r0", "r1"]);
 }
+
+#[tokio::test]
+async fn an_agent_that_needs_nothing_still_uses_its_refresh_token() {
+    let scene = scene(counting()).await;
+    let stop = CancellationToken::new();
+    let alive = async {
+        tokio::time::pause();
+        let waiting = scene.cloud.keep_alive(&stop);
+        let half_a_day = async {
+            tokio::time::advance(HALF_A_DAY + Duration::from_secs(1)).await;
+            tokio::time::resume();
+            kept(&scene).await;
+            stop.cancel();
+        };
+        tokio::join!(waiting, half_a_day);
+    };
+    tokio::time::timeout(HALF_A_DAY * 2, alive).await.unwrap();
+    assert_eq!(refresh_tokens(&scene), ["r0"]);
+}
+
+/// Waits until the first refresh is remembered.
+async fn kept(scene: &Scene) {
+    while !remembered(scene).refresh_token.same_as("r1") {
+        tokio::task::yield_now().await;
+    }
+}

@@ -106,6 +106,7 @@ async fn sign_in(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> {
             wrong,
         }));
     };
+    accounts.forgive_try(asked, &email);
     welcome(accounts, asked, account, &next).await
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use shared::entity::EntityId;
+use shared::entity::{EntityId, EntityState};
 use shared::id::LinkId;
 
 use super::devices::icon;
@@ -23,6 +23,8 @@ pub struct Link {
     pub icon: &'static str,
     /// Whether the guest may switch it.
     pub controls: bool,
+    /// The entity's state in words; nothing while the home is away or the link over.
+    pub said: Option<String>,
     /// When it was made.
     pub created: Moment,
     /// When it lapses, or did; when it was revoked. None is never.
@@ -35,7 +37,7 @@ pub struct Link {
 
 impl Link {
     /// A link's line as it is now.
-    pub fn new(reader: Reader, link: &portal::Link, entity: &SharedEntity) -> Self {
+    pub fn new(reader: Reader, link: &portal::Link, entity: &SharedEntity, said: Option<String>) -> Self {
         let (ends, over) = match link.standing(reader.now) {
             Standing::Live => (link.expires, None),
             Standing::Lapsed(at) => (Some(at), Some("dashboard-lapsed")),
@@ -47,6 +49,7 @@ impl Link {
             entity: entity.name.clone(),
             icon: icon(entity.entity_id.domain()),
             controls: link.permission == Permission::Control,
+            said,
             created: reader.moment(link.created_at),
             ends: ends.map(|at| reader.moment(at)),
             used: link.used.map(|at| reader.moment(at)),
@@ -56,9 +59,10 @@ impl Link {
 }
 
 /// All links of a home: those alive first, each half as it came, the newest first.
-pub fn in_order(reader: Reader, lines: &[LinkLine]) -> Vec<Link> {
+pub fn in_order(reader: Reader, lines: &[LinkLine], mut said: HashMap<LinkId, String>) -> Vec<Link> {
     let (alive, over): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.link.admits(reader.now));
-    alive.into_iter().chain(over).map(|line| Link::new(reader, &line.link, &line.entity)).collect()
+    let link = |line: &LinkLine| Link::new(reader, &line.link, &line.entity, said.remove(&line.link.id));
+    alive.into_iter().chain(over).map(link).collect()
 }
 
 /// How many links alive each entity has.
@@ -68,4 +72,16 @@ pub fn alive(reader: Reader, lines: &[LinkLine]) -> HashMap<EntityId, usize> {
         *alive.entry(line.entity.entity_id.clone()).or_default() += 1;
     }
     alive
+}
+
+/// What the entities of links alive say now, in words; `state` asks for the newest.
+pub fn said(
+    reader: Reader,
+    lines: &[LinkLine],
+    state: impl Fn(&EntityId) -> Option<EntityState>,
+) -> HashMap<LinkId, String> {
+    let alive = lines.iter().filter(|line| line.link.admits(reader.now));
+    alive
+        .filter_map(|line| Some((line.link.id, portal::said(reader.w, &state(&line.entity.entity_id)?))))
+        .collect()
 }

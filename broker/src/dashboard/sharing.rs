@@ -145,7 +145,7 @@ pub async fn make(dashboard: &Inner, visit: &Visit<'_>, home: &Owned) -> Result<
     let shown = SharedPage {
         frame: visit.frame(),
         home: place(dashboard, home),
-        link: Link::new(reader, &shared.link, &shared.entity),
+        link: Link::new(reader, &shared.link, &shared.entity, None),
         qr: qr(shared.url.expose())?,
         url: shared.url.expose().to_owned(),
     };

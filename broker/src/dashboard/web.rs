@@ -15,6 +15,7 @@ use crate::homes::{DEFAULT_PORT, Home, Owned, State};
 use crate::http::ago::Moment;
 use crate::http::page::{Frame, page};
 use crate::http::{Answer, Asked, Fault, json, see_other};
+use crate::portal::LinkLine;
 
 /// A request of somebody who is signed in.
 pub struct Visit<'a> {
@@ -138,7 +139,8 @@ async fn managed(dashboard: &Inner, reader: Reader, home: &Owned) -> Result<Mana
         Ok(listed) => Devices::here(listed, &links::alive(reader, &lines)),
         Err(_) => Devices::Away,
     };
-    Ok(Managed { links: links::in_order(reader, &lines), devices })
+    let said = said(dashboard, reader, home, &lines);
+    Ok(Managed { links: links::in_order(reader, &lines, said), devices })
 }
 
 async fn revoke(dashboard: &Inner, visit: &Visit<'_>, home: &Owned, link: &str) -> Result<Answer, Fault> {
@@ -155,6 +157,8 @@ struct Now {
     hops: BTreeMap<String, Light>,
     /// When each link was last used.
     used: HashMap<LinkId, Moment>,
+    /// What each link's entity says now, in words.
+    said: HashMap<LinkId, String>,
     /// Whether the home's agent is there: a page that waits for it may load again.
     online: bool,
 }
@@ -163,7 +167,10 @@ async fn all_lights(dashboard: &Inner, visit: &Visit<'_>) -> Result<Answer, Faul
     let reader = reader(dashboard, visit.asked);
     let homes = dashboard.homes.list(&visit.signed_in.caller()).await?;
     let hops = homes.iter().map(|home| (format!("{}.home", home.id), reader.home(&known(dashboard, home))));
-    Ok(json(StatusCode::OK, &Now { hops: hops.collect(), used: HashMap::new(), online: false }))
+    Ok(json(
+        StatusCode::OK,
+        &Now { hops: hops.collect(), used: HashMap::new(), said: HashMap::new(), online: false },
+    ))
 }
 
 async fn home_lights(dashboard: &Inner, visit: &Visit<'_>, id: HomeId) -> Result<Answer, Fault> {
@@ -172,16 +179,28 @@ async fn home_lights(dashboard: &Inner, visit: &Visit<'_>, id: HomeId) -> Result
     let reader = reader(dashboard, visit.asked);
     let known = known(dashboard, &home);
     let hops = reader.hops(&known).map(|hop| (format!("{id}.{}", hop.key), hop.light));
-    let mut used = HashMap::new();
+    let (mut used, mut states) = (HashMap::new(), HashMap::new());
     if caller.role.manages() {
         let lines = dashboard.portal.links(&dashboard.homes.owned(id, &caller).await?).await?;
+        states = said(dashboard, reader, &home, &lines);
         used.extend(lines.iter().filter_map(|line| Some((line.link.id, reader.moment(line.link.used?)))));
     }
-    Ok(json(StatusCode::OK, &Now { hops: hops.into(), used, online: known.agent.connected_since.is_some() }))
+    Ok(json(
+        StatusCode::OK,
+        &Now { hops: hops.into(), used, said: states, online: known.agent.connected_since.is_some() },
+    ))
 }
 
 fn reader(dashboard: &Inner, asked: &Asked) -> Reader {
     Reader { w: asked.words(), now: dashboard.clock.now() }
+}
+
+/// What the shared entities of a home say; nothing while nobody can tell.
+fn said(dashboard: &Inner, reader: Reader, home: &Home, lines: &[LinkLine]) -> HashMap<LinkId, String> {
+    if !dashboard.relay.standing(home.id).online {
+        return HashMap::new();
+    }
+    links::said(reader, lines, |entity| Some(dashboard.relay.snapshot(home.id, entity)?.0))
 }
 
 /// What relay and tunnels know of a home right now.

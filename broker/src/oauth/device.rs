@@ -53,6 +53,7 @@ struct DevicePage {
 }
 
 /// What a typed code leads to.
+#[expect(clippy::large_enum_variant, reason = "it lives for one request and is never stored")]
 enum Found {
     /// A device that waits.
     Open { code: UserCode, client: Client, seen: rows::Seen },
@@ -134,7 +135,7 @@ impl OAuth {
         }
         match self.find(asked, &person, typed).await? {
             Found::Nothing => Ok(enter(asked, &person, typed, Some("oauth-code-unknown"))),
-            Found::LetInByYou => Ok(done(asked, &person, true)),
+            Found::LetInByYou => Ok(done(asked, true)),
             Found::Open { code, client, seen } => {
                 let subject = Subject { client: &client, scopes: &seen.scopes };
                 match decision {
@@ -204,7 +205,7 @@ impl OAuth {
                 let stands = rows::approve(&mut tx, code, &approval).await?;
                 tx.commit().await?;
                 info!(client = subject.client.id, account.id = %person.account, stands, "a device is let in");
-                Ok(done(asked, person, stands))
+                Ok(done(asked, stands))
             }
             Err(not_yet) => {
                 rows::release(&mut tx, code, person.account).await?;
@@ -224,7 +225,7 @@ impl OAuth {
         let denied = rows::deny(&mut tx, code, self.0.clock.now()).await?;
         tx.commit().await?;
         match denied {
-            true => Ok(done(asked, person, false)),
+            true => Ok(done(asked, false)),
             false => Ok(enter(asked, person, "", Some("oauth-code-decided"))),
         }
     }
@@ -268,10 +269,10 @@ fn enter(asked: &Asked, person: &SignedIn, typed: &str, wrong: Option<&'static s
     page(status, &DevicePage { frame: person.frame(asked), typed: typed.to_owned(), wrong })
 }
 
-fn done(asked: &Asked, person: &SignedIn, is_let_in: bool) -> Answer {
+fn done(asked: &Asked, is_let_in: bool) -> Answer {
     let (title, text) = match is_let_in {
         true => ("oauth-device-done", "oauth-device-done-text"),
         false => ("oauth-device-denied", "oauth-device-denied-text"),
     };
-    notice(StatusCode::OK, person.frame(asked), title, text)
+    notice(StatusCode::OK, Frame::bare(asked.words()), title, text)
 }

@@ -58,7 +58,7 @@ pub async fn client(db: &mut Db, client_id: &str) -> Result<Option<Client>> {
     .fetch_optional(db)
     .await?;
     row.map(|row| {
-        let words = |column| Ok::<String, Failure>(row.try_get(column)?);
+        let words = |column| row.try_get::<String, _>(column);
         Ok(Client {
             id: words("client_id")?,
             name: words("name")?,

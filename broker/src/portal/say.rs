@@ -3,6 +3,8 @@
 //! The page's script says the states that come later with the same [`table`], so that a page never changes
 //! its manner of speaking.
 
+use shared::entity::EntityState;
+
 use crate::http::words::Words;
 
 /// The state texts that have words of their own, with the keys of those words, for a kind of thing.
@@ -96,6 +98,13 @@ fn keys(domain: &str, device_class: Option<&str>) -> Keys {
         ("vacuum" | "lawn_mower", _) => VACUUMS,
         _ => ON_OFF,
     }
+}
+
+/// A state in words, for those who do not say the next one of the same thing.
+pub fn said(w: &Words, state: &EntityState) -> String {
+    let attributes = &state.attributes;
+    let table = table(w, state.entity_id.domain(), attributes.device_class.as_deref());
+    self::state(&table, &state.state, attributes.unit_of_measurement.as_deref())
 }
 
 /// A state in words.

@@ -11,8 +11,8 @@ use super::room::Room;
 use super::{Relay, line};
 use crate::http::socket::{Size, Socket};
 
-/// A viewer's socket is small: there may be thousands, and all they send is pongs.
-pub const SIZE: Size = Size { message: 1024, buffer: 512 };
+/// A viewer's socket is small: there may be thousands, and all they send is pongs, of six bytes.
+pub const SIZE: Size = Size { message: 1024, buffer: 128 };
 
 /// So many frames wait at least before only the newest of each entity is kept.
 const FRAMES: usize = 16;

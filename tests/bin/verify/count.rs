@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// How the lines of one runner's output are read.
+pub type Read = fn(&mut Count, &str);
+
 /// Tests by their end.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
@@ -14,12 +17,22 @@ pub struct Count {
 }
 
 impl Count {
-    /// Adds what one line of a runner's output says: cargo-nextest's `Summary` or libtest's `test result`.
-    pub fn read(&mut self, line: &str) {
-        let line = line.trim();
-        let is_nextest = line.starts_with("Summary [");
-        let Some(rest) = line.strip_prefix("test result: ").or(is_nextest.then_some(line)) else { return };
-        for part in rest.split([',', ';', ':', '.', '(']) {
+    /// Adds what a line of cargo-nextest's output says, if it is the summary.
+    pub fn read_nextest(&mut self, line: &str) {
+        if let Some(summary) = line.trim_start().strip_prefix("Summary [") {
+            self.add_words(summary);
+        }
+    }
+
+    /// Adds what a line of libtest's output says, if it is the result of a test binary.
+    pub fn read_libtest(&mut self, line: &str) {
+        if let Some(result) = line.strip_prefix("test result: ") {
+            self.add_words(result);
+        }
+    }
+
+    fn add_words(&mut self, words: &str) {
+        for part in words.split([',', ';', ':', '.', '(']) {
             let Some((number, what)) = part.trim().split_once(' ') else { continue };
             let Ok(number) = number.parse::<usize>() else { continue };
             match what.trim() {
@@ -49,20 +62,21 @@ impl fmt::Display for Count {
 mod tests {
     use super::*;
 
-    fn count(lines: &[&str]) -> String {
+    fn count(read: Read, lines: &[&str]) -> String {
         let mut count = Count::default();
-        lines.iter().for_each(|line| count.read(line));
+        lines.iter().for_each(|line| read(&mut count, line));
         count.to_string()
     }
 
     #[test]
-    fn nextests_summary_is_read() {
-        let line = "     Summary [   1.233s] 40 tests run: 36 passed (1 slow, 2 leaky), 2 failed, 1 timed out, 1 exec failed, 3 skipped";
-        assert_eq!(count(&[line]), "36 passed, 4 failed, 3 skipped");
-        assert_eq!(
-            count(&["Summary [ 0.1s] 7/19 tests run: 7 passed, 0 skipped"]),
-            "7 passed, 0 failed, 0 skipped"
-        );
+    fn nextests_summary_is_read_and_not_what_a_test_has_printed() {
+        let lines = [
+            "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 173 filtered out; finished in 0.1s",
+            "     Summary [   1.233s] 40 tests run: 36 passed (1 slow, 2 leaky), 2 failed, 1 timed out, 1 exec failed, 3 skipped",
+        ];
+        assert_eq!(count(Count::read_nextest, &lines), "36 passed, 4 failed, 3 skipped");
+        let stopped = ["Summary [ 0.1s] 7/19 tests run: 7 passed, 0 skipped"];
+        assert_eq!(count(Count::read_nextest, &stopped), "7 passed, 0 failed, 0 skipped");
     }
 
     #[test]
@@ -72,7 +86,7 @@ mod tests {
             "test result: ok. 11 passed; 0 failed; 1 ignored; 0 measured; 4 filtered out; finished in 1.35s",
             "test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
         ];
-        assert_eq!(count(&lines), "13 passed, 3 failed, 5 skipped");
+        assert_eq!(count(Count::read_libtest, &lines), "13 passed, 3 failed, 5 skipped");
     }
 
     #[test]

@@ -82,7 +82,8 @@ async fn check(steps: &mut Steps) {
     steps.take("format", cargo(&["fmt", "--all", "--check"]).run()).await;
     let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     steps.take("lints", cargo(&clippy).run()).await;
-    let doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+    // The readers are those who work here: what is private is explained, and linked to, as well.
+    let doc = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"]);
     steps.take("documentation", doc.with("RUSTDOCFLAGS", "-Dwarnings").run()).await;
 }
 
@@ -110,11 +111,11 @@ async fn test(steps: &mut Steps, arguments: &Arguments, surroundings: Started) -
         environment.iter().fold(cargo(&words), |command, (name, value)| command.with(name, value))
     };
     let mut count = Count::default();
-    let usual = run(runner.usual(arguments.only.as_deref())).count(&mut count);
+    let usual = run(runner.usual(arguments.only.as_deref())).count(runner.read(), &mut count);
     steps.take("tests", usual).await;
     if arguments.long {
         let mut long = Count::default();
-        let run = run(runner.long(arguments.only.as_deref())).count(&mut long);
+        let run = run(runner.long(arguments.only.as_deref())).count(runner.read(), &mut long);
         steps.take("long tests", run).await;
         count.add_ignored(&long);
     }
@@ -130,6 +131,10 @@ struct Runner {
 impl Runner {
     fn find() -> Self {
         Self { nextest: kit::process::which("cargo-nextest").is_some() }
+    }
+
+    fn read(&self) -> count::Read {
+        if self.nextest { Count::read_nextest } else { Count::read_libtest }
     }
 
     fn build(&self) -> Vec<&'static str> {

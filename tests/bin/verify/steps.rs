@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::count::Count;
+use crate::count::{Count, Read};
 
 /// What was done so far.
 #[derive(Debug, Default)]
@@ -96,12 +96,12 @@ impl Cargo {
     ///
     /// # Errors
     /// Like [`Cargo::run`].
-    pub async fn count(mut self, count: &mut Count) -> Result<()> {
+    pub async fn count(mut self, read: Read, count: &mut Count) -> Result<()> {
         let child = self.0.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("start cargo")?;
         let mut group = Group::of(child);
         let (out, err) = (group.0.stdout.take(), group.0.stderr.take());
         let mut other = Count::default();
-        let (shown, also_shown) = tokio::join!(show(out, count), show(err, &mut other));
+        let (shown, also_shown) = tokio::join!(show(out, read, count), show(err, read, &mut other));
         shown.and(also_shown)?;
         let status = group.0.wait().await?;
         count.passed += other.passed;
@@ -113,11 +113,11 @@ impl Cargo {
     }
 }
 
-async fn show(output: Option<impl AsyncRead + Unpin>, count: &mut Count) -> Result<()> {
+async fn show(output: Option<impl AsyncRead + Unpin>, read: Read, count: &mut Count) -> Result<()> {
     let mut lines = BufReader::new(output.context("its output")?).lines();
     while let Some(line) = lines.next_line().await? {
         println!("{line}");
-        count.read(&line);
+        read(count, &line);
     }
     Ok(())
 }

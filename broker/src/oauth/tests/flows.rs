@@ -84,7 +84,7 @@ async fn what_the_token_endpoint_does_not_understand_it_refuses_by_name() {
     let provider = Provider::new().await;
     let me = "client_id=latchkey-agent";
     for (body, status, word, id) in [
-        (format!("{me}"), 400, "invalid_request", "TK-10"),
+        (me.to_string(), 400, "invalid_request", "TK-10"),
         (format!("{me}&grant_type=urn:nope"), 400, "unsupported_grant_type", "TK-10"),
         (format!("{me}&grant_type=password"), 400, "unsupported_grant_type", "MD-06"),
         (format!("{me}&grant_type=authorization_code"), 400, "invalid_request", "TK-10"),

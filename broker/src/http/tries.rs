@@ -1,6 +1,6 @@
 //! Failed tries, counted: so many within a time, then nothing more is looked at until it is over.
 //!
-//! Unlike a [`Limit`](crate::http::limit::Limit) this counts failures only and is asked before the look, so a
+//! Unlike a [`Limit`](super::limit::Limit) this counts failures only and is asked before the look, so a
 //! right guess is worth nothing to whoever has used up their wrong ones, and honest success costs nothing.
 
 use std::collections::HashMap;
@@ -8,8 +8,8 @@ use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::Fault;
 use crate::clock::Timestamp;
-use crate::http::Fault;
 
 /// The most keys remembered; the one whose window began first makes room for a newcomer.
 const MANY: usize = 10_000;

@@ -1,0 +1,72 @@
+//! Broker and agent as programs of their own: what can be killed as a power cut would. `cargo verify` builds them
+//! before the tests; after a change, `cargo build --workspace` does.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use broker::store::Where;
+use nix::sys::signal::Signal;
+
+use crate::process::Process;
+
+/// Starts a broker with these settings, on the port they name; its log is `broker.log` in `folder`.
+///
+/// # Errors
+/// When the program was not built or cannot be started.
+pub fn broker(settings: &broker::config::Settings, folder: &Path) -> Result<Process> {
+    let mut command = Command::new(built("latchkey-broker")?);
+    command.arg("--listen").arg(settings.listen.to_string());
+    command.arg("--public-url").arg(settings.public_url.as_str());
+    command.arg("--data-dir").arg(&settings.data_dir);
+    command.args(["--password-memory-mib", "19"]);
+    if let Where::Postgres(url) = &settings.database {
+        command.env("LATCHKEY_DATABASE", url.expose());
+    }
+    Process::start("the broker", &mut command, &folder.join("broker.log"), Signal::SIGTERM)
+}
+
+/// Starts a paired agent with these settings; its log is `agent.log` in `folder`.
+///
+/// # Errors
+/// Like [`fn@broker`].
+pub fn agent(settings: &agent::config::Settings, folder: &Path) -> Result<Process> {
+    let mut command = agents_command(settings, "run")?;
+    Process::start("the agent", &mut command, &folder.join("agent.log"), Signal::SIGTERM)
+}
+
+/// Runs the agent's `logout` and waits for it.
+///
+/// # Errors
+/// When the program was not built, or says no; its words are in the text.
+pub fn log_out(settings: &agent::config::Settings) -> Result<()> {
+    let ended = agents_command(settings, "logout")?.output().context("run latchkey-agent logout")?;
+    ensure!(ended.status.success(), "{}: {}", ended.status, String::from_utf8_lossy(&ended.stderr));
+    Ok(())
+}
+
+fn agents_command(settings: &agent::config::Settings, word: &str) -> Result<Command> {
+    let mut command = Command::new(built("latchkey-agent")?);
+    command.arg(word).args(["--memory", "file"]);
+    command.arg("--home-assistant").arg(settings.home_assistant.as_str());
+    command.arg("--data-dir").arg(&settings.data_dir);
+    if let Some(token) = &settings.home_assistant_token {
+        command.env("LATCHKEY_HOME_ASSISTANT_TOKEN", token.expose());
+    }
+    Ok(command)
+}
+
+/// Names a folder of other builds of the programs to run, such as `target/release`.
+const GIVEN: &str = "LATCHKEY_PROGRAMS";
+
+/// A program of this workspace: in the folder that [`GIVEN`] names, else beside the folder with the tests.
+fn built(name: &str) -> Result<PathBuf> {
+    if let Some(folder) = std::env::var_os(GIVEN) {
+        return Ok(PathBuf::from(folder).join(name));
+    }
+    let test = std::env::current_exe().context("where this test lies")?;
+    let profile = test.ancestors().find(|folder| folder.ends_with("deps")).and_then(Path::parent);
+    let program = profile.context("a test lies in cargo's deps folder")?.join(name);
+    ensure!(program.is_file(), "{} is not there: cargo build --workspace", program.display());
+    Ok(program)
+}
