@@ -10,11 +10,13 @@ const now = new Intl.RelativeTimeFormat(language, { numeric: 'auto' }).format(0,
 const full = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' });
 const units = [['year', 31_557_600], ['month', 2_629_800], ['week', 604_800], ['day', 86_400], ['hour', 3600], ['minute', 60]];
 
-/** Says a moment relative to now; `at` is milliseconds since the Unix epoch. */
+/** Says a moment relative to now, the future to the nearest unit; `at` is milliseconds since the Unix epoch. */
 export function ago(at) {
-  const seconds = Math.trunc((at - Date.now()) / 1000);
+  const left = Math.trunc((at - Date.now()) / 1000);
+  const seconds = left >= 60 ? Math.ceil(left / 60) * 60 : left;
+  const whole = seconds < 0 ? Math.trunc : Math.round;
   for (const [unit, length] of units) {
-    if (Math.abs(seconds) >= length) return words.format(Math.trunc(seconds / length), unit);
+    if (Math.abs(seconds) >= length) return words.format(whole(seconds / length), unit);
   }
   return now;
 }

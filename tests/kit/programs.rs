@@ -29,7 +29,7 @@ pub fn broker(settings: &broker::config::Settings, folder: &Path) -> Result<Proc
 /// Starts a paired agent with these settings; its log is `agent.log` in `folder`.
 ///
 /// # Errors
-/// Like [`broker`].
+/// Like [`fn@broker`].
 pub fn agent(settings: &agent::config::Settings, folder: &Path) -> Result<Process> {
     let mut command = agents_command(settings, "run")?;
     Process::start("the agent", &mut command, &folder.join("agent.log"), Signal::SIGTERM)

@@ -43,7 +43,8 @@ impl BrokerProcess {
             let (ended, asked) = (process.check(), client.get(&ready).send());
             async move {
                 ended?;
-                Ok::<_, anyhow::Error>(drop(asked.await?.error_for_status()?))
+                asked.await?.error_for_status()?;
+                anyhow::Ok(())
             }
         })
         .await?;

@@ -375,7 +375,7 @@ fn tell(line: &str) {
 
 /// Tells each story twice: `sqlite::name` and `postgres::name`.
 ///
-/// ```ignore
+/// ```text
 /// kit::stories! {
 ///     async fn a_guest_sees_the_porch(mut world: World) { … }
 /// }

@@ -3,8 +3,9 @@
 use agent::app::How;
 use kit::agents;
 use kit::browser::{Browser, Settings};
-use kit::home_assistant::Mood;
+use kit::home_assistant::{Client, Mood};
 use kit::owner::{Identity, May};
+use serde_json::json;
 
 use crate::look::{assert_quiet, complaints, survey};
 use crate::world;
@@ -13,11 +14,17 @@ async fn reader() -> Browser {
     Browser::start_with(Settings { language: "zh-TW", ..Settings::default() }).await.unwrap()
 }
 
+async fn rename(home: &Client, entity: &str) {
+    let mut socket = home.socket().await.unwrap();
+    let renamed = json!({"entity_id": entity, "name": "玄關燈"});
+    socket.call("config/entity_registry/update", renamed).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_is_whole_in_chinese() {
     let mut world = world().await;
-    let porch = world.device("light", "玄關燈", Mood::Willing).await;
-    world.home().await;
+    let porch = world.device("light", "Porch", Mood::Willing).await;
+    rename(&world.home().await, &porch).await;
     let browser = reader().await;
     let origin = world.origin();
     let Identity { email, password, .. } = Identity::ada();

@@ -71,6 +71,7 @@ async fn from_the_first_account_to_a_link_revoked() {
     })
     .await
     .unwrap();
+    assert!(browser.text().await.unwrap().contains("Almost there"), "the agent's own page thanks them");
     survey(&browser, "paired").await;
     world.start_agent().await;
 
@@ -91,6 +92,7 @@ async fn from_the_first_account_to_a_link_revoked() {
     browser.press("Make the link").await.unwrap();
     browser.until_text("The key is ready").await.unwrap();
     survey(&browser, "link-made").await;
+    browser.until_text("in 1 day").await.unwrap();
     browser.click("[data-copy=url]").await.unwrap();
     browser.until_text("Copied").await.unwrap();
     let link = clipboard(&browser).await;

@@ -35,11 +35,16 @@ impl Moment {
     }
 }
 
+/// The past is said in whole units, the future to the nearest, and by the minute: a link that was made for a week
+/// a second ago ends in a week, not in six days.
 fn words(w: &Words, ahead: i64) -> String {
+    let ahead = if ahead >= 60 { (ahead + 59) / 60 * 60 } else { ahead };
     let fits = UNITS.iter().find(|(length, ..)| ahead.abs() >= *length);
     let Some((length, past, future)) = fits else { return w.say("ago-now") };
-    let key = if ahead < 0 { past } else { future };
-    w.say_with(key, "n", ahead.abs() / length)
+    match ahead {
+        ..0 => w.say_with(past, "n", -ahead / length),
+        _ => w.say_with(future, "n", (ahead + length / 2) / length),
+    }
 }
 
 #[cfg(test)]
@@ -57,7 +62,12 @@ mod tests {
             (-7200, "2 hours ago"),
             (-86_400, "1 day ago"),
             (-3_000_000, "1 month ago"),
+            (59, "now"),
+            (3598, "in 1 hour"),
+            (604_799, "in 1 week"),
             (604_800, "in 1 week"),
+            (600_000, "in 7 days"),
+            (90_000, "in 1 day"),
             (100_000_000, "in 3 years"),
         ] {
             assert_eq!(words(english(), ahead), said, "{ahead}");

@@ -82,7 +82,8 @@ async fn check(steps: &mut Steps) {
     steps.take("format", cargo(&["fmt", "--all", "--check"]).run()).await;
     let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     steps.take("lints", cargo(&clippy).run()).await;
-    let doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+    // The readers are those who work here: what is private is explained, and linked to, as well.
+    let doc = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"]);
     steps.take("documentation", doc.with("RUSTDOCFLAGS", "-Dwarnings").run()).await;
 }
 
