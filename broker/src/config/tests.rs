@@ -86,6 +86,9 @@ fn the_sample_file_explains_every_setting_and_says_the_truth() {
         .lines()
         .map(|line| line.strip_prefix("# ").filter(|l| l.contains(" = \"")).unwrap_or(line))
         .fold(String::new(), |all, line| all + line + "\n");
-    let given = format!("{:?}", toml::from_str::<Given>(&uncommented).unwrap());
-    assert!(!given.contains("None"), "a setting is missing from the sample: {given}");
+    let mut given = toml::from_str::<Given>(&uncommented).unwrap();
+    // An address prints parts of its own that are none.
+    assert!(given.public_url.take().is_some(), "public_url is missing from the sample");
+    let rest = format!("{given:?}");
+    assert_eq!(rest.matches("None").count(), 1, "a setting is missing from the sample: {rest}");
 }

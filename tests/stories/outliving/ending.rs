@@ -146,7 +146,11 @@ async fn all_closed(sockets: &mut [Live], began: Instant) -> Duration {
     began.elapsed()
 }
 
+/// What an agent remembers, once all of it is there: the tunnel's token comes a moment after the pairing.
 async fn pairing(world: &World) -> Pairing {
-    let memory = Memory::open(&world.agent_settings().data_dir, Keeping::File).await.unwrap();
-    memory.recall().pairing.unwrap()
+    until("the agent to remember its tunnel's token", || async {
+        let memory = Memory::open(&world.agent_settings().data_dir, Keeping::File).await.unwrap();
+        memory.recall().pairing.filter(|pairing| pairing.tunnel_token.is_some())
+    })
+    .await
 }
