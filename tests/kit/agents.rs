@@ -77,7 +77,7 @@ pub async fn start(settings: Settings) -> Result<Agent> {
     Ok(agent)
 }
 
-/// Waits until an agent has both the broker and Home Assistant, and knows its address.
+/// Waits until an agent has the broker, Home Assistant and the tunnel, and knows its address.
 ///
 /// # Errors
 /// After half a minute; its status is in the text.
@@ -85,7 +85,8 @@ pub async fn until_online(agent: &Agent) -> Result<Status> {
     let status = agent.status();
     let online = within(Duration::from_secs(30), "the agent to be online", || async {
         let now = status.borrow().clone();
-        let is_up = now.broker_connected && now.home_assistant == HomeAssistantState::Running;
+        let is_up =
+            now.broker_connected && now.tunnel_connected && now.home_assistant == HomeAssistantState::Running;
         ensure!(is_up && now.url.is_some(), "{now:?}");
         Ok(now)
     });
