@@ -100,7 +100,14 @@ async fn test(steps: &mut Steps, arguments: &Arguments, surroundings: Started) -
     let mut environment = Vec::new();
     let mut surroundings = surroundings;
     let ready = async {
-        let ready = surroundings.wait().await?;
+        let ready = match surroundings.wait().await {
+            Ok(ready) => ready,
+            // Beside two compilers it may have been too slow; now they are done.
+            Err(err) => {
+                println!("   once more, because: {err:#}");
+                Surroundings::start().await?
+            }
+        };
         environment = ready.environment();
         Ok(ready)
     };

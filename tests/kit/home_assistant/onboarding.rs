@@ -14,7 +14,7 @@ use crate::until::within;
 pub const OWNER: (&str, &str) = ("owner", "owner-of-canal-house");
 
 /// Home Assistant opens its port early and starts its integrations after; a loaded machine takes a while.
-const START: Duration = Duration::from_secs(240);
+const START: Duration = Duration::from_secs(480);
 
 /// An area: its name, its floor, what is put into it directly, and what comes into it with its device.
 type Area = (&'static str, Option<&'static str>, &'static [&'static str], &'static [&'static str]);
@@ -35,7 +35,7 @@ const AREAS: &[Area] = &[
 /// Waits until the port is open and the onboarding steps can be read or are all done.
 ///
 /// # Errors
-/// When `is_alive` fails or nothing answers for four minutes.
+/// When `is_alive` fails or nothing answers for eight minutes.
 pub async fn until_open(url: &str, mut is_alive: impl FnMut() -> Result<()>) -> Result<()> {
     let client = Client::new(url, "");
     let mut died = None;
@@ -55,7 +55,7 @@ pub async fn until_open(url: &str, mut is_alive: impl FnMut() -> Result<()>) -> 
 /// Waits until every integration is up, as `get_config` tells it.
 ///
 /// # Errors
-/// When the token is refused or it takes longer than four minutes.
+/// When the token is refused or it takes longer than eight minutes.
 pub async fn until_running(client: &Client) -> Result<()> {
     let running = within(START, "Home Assistant to be running", || async {
         let config = client.socket().await?.call("get_config", json!({})).await?;
