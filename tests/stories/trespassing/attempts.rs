@@ -20,11 +20,7 @@ impl Street {
             self.with_another_key(),
             self.with_no_right_key(world),
             self.with_too_little_right(),
-<<<<<<< HEAD
-            self.sent_by_another_site(),
-=======
             self.with_another_sites_page(),
->>>>>>> stories
             self.with_no_action(),
             ended,
         ];
@@ -198,11 +194,7 @@ impl Street {
     }
 
     /// A good cookie that another site's page makes the browser send.
-<<<<<<< HEAD
-    fn sent_by_another_site(&self) -> Vec<Attempt> {
-=======
     fn with_another_sites_page(&self) -> Vec<Attempt> {
->>>>>>> stories
         let mut all = Vec::new();
         let evil = || Some("http://evil.example".to_owned());
         let sibling =
