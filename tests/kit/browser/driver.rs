@@ -18,6 +18,7 @@ use crate::until::within;
 
 const INSTALL: &str = "install them with: apt-get install chromium chromium-driver";
 const START: Duration = Duration::from_secs(60);
+const TRIES: u32 = 4;
 
 /// No graphics card, no first-run pages, and nothing that calls home.
 const FLAGS: &[&str] = &[
@@ -65,6 +66,29 @@ pub fn find_browser() -> Option<PathBuf> {
 pub(super) async fn start(folder: &Path, settings: &Settings) -> Result<(Process, Client)> {
     let driver = find_driver().with_context(|| format!("chromedriver is not installed; {INSTALL}"))?;
     let browser = find_browser().with_context(|| format!("Chromium is not installed; {INSTALL}"))?;
+    let (process, port) = start_driver(&driver, folder).await?;
+    let mut builder = ClientBuilder::new(HttpConnector::new());
+    builder.capabilities(capabilities(&browser, folder, settings));
+    let client = builder.connect(&format!("http://127.0.0.1:{port}")).await;
+    let client =
+        client.with_context(|| format!("start Chromium; the driver's log:\n{}", process.tail(20)))?;
+    Ok((process, client))
+}
+
+/// On port 0 the driver takes a free port of IPv6 and then wants the same one of IPv4, which may be somebody's:
+/// then it ends, and is started again.
+async fn start_driver(driver: &Path, folder: &Path) -> Result<(Process, u16)> {
+    let mut left = TRIES;
+    loop {
+        left -= 1;
+        match try_driver(driver, folder).await {
+            Err(_) if left > 0 => {}
+            started => return started,
+        }
+    }
+}
+
+async fn try_driver(driver: &Path, folder: &Path) -> Result<(Process, u16)> {
     let mut command = Command::new(driver);
     // The profile and whatever else it writes stay in our folder.
     command
@@ -74,16 +98,14 @@ pub(super) async fn start(folder: &Path, settings: &Settings) -> Result<(Process
         .env("XDG_CACHE_HOME", folder);
     let mut process = Process::start("chromedriver", &mut command, &folder.join("log"), Signal::SIGTERM)?;
     let port = within(START, "chromedriver to name its port", || {
-        let port = process.check().map(|()| port_in(&process.tail(50)));
-        async move { port?.context("it has not said it yet") }
+        let said = match process.check() {
+            Ok(()) => port_in(&process.tail(50)).map(Ok),
+            Err(ended) => Some(Err(ended)),
+        };
+        async move { said }
     });
-    let port = port.await?;
-    let mut builder = ClientBuilder::new(HttpConnector::new());
-    builder.capabilities(capabilities(&browser, folder, settings));
-    let client = builder.connect(&format!("http://127.0.0.1:{port}")).await;
-    let client =
-        client.with_context(|| format!("start Chromium; the driver's log:\n{}", process.tail(20)))?;
-    Ok((process, client))
+    let port = port.await??;
+    Ok((process, port))
 }
 
 fn capabilities(browser: &Path, folder: &Path, settings: &Settings) -> serde_json::Map<String, Value> {
