@@ -1,6 +1,8 @@
 //! A world for one story: a broker on its own database, its owner, and, as the story asks for them, a real Home
 //! Assistant, an agent and browsers. All of it ends with the story.
 
+mod twin;
+
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -296,14 +298,6 @@ impl World {
     pub async fn start_broker(&mut self) {
         let started = broker::app::start_at(self.settings.clone(), self.clock.clone()).await;
         self.broker = Some(started.unwrap_or_else(|err| panic!("start the broker again: {err:#}")));
-    }
-
-    /// A second broker over the same database, at an address of its own.
-    pub async fn twin(&self) -> Broker {
-        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let settings = Settings { listen, ..self.settings.clone() };
-        let started = broker::app::start_at(settings, self.clock.clone()).await;
-        started.unwrap_or_else(|err| panic!("start a second broker: {err:#}"))
     }
 
     /// Stops the broker in here and starts it as a program of its own, at the same address with the same data.

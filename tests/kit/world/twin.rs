@@ -1,0 +1,18 @@
+//! A second broker over a world's database, as there are where one machine is not enough.
+
+use std::net::SocketAddr;
+
+use broker::app::Broker;
+use broker::config::Settings;
+
+use super::World;
+
+impl World {
+    /// Starts a second broker over the same database, at an address of its own.
+    pub async fn twin(&self) -> Broker {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let settings = Settings { listen, ..self.settings.clone() };
+        let started = broker::app::start_at(settings, self.clock.clone()).await;
+        started.unwrap_or_else(|err| panic!("start a second broker: {err:#}"))
+    }
+}
