@@ -44,7 +44,9 @@ async fn weighed(url: &str, token: &str) -> Weighed {
     agents::pair(&settings, How::Device, &owner, "Canal House").await.unwrap();
     let agent = programs::agent(&settings, &settings.data_dir).unwrap();
     let page = owner.visitor.get("/").await.unwrap().text;
-    let home = page.split("/homes/").nth(1).and_then(|rest| rest.split('"').next()).unwrap().parse().unwrap();
+    let mut homes =
+        page.split("/homes/").skip(1).map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    let home = homes.find_map(|id| id?.parse().ok()).expect("the dashboard shows the home");
     let address = broker.origin.replace("localhost", "canal-house.localhost");
     Weighed { broker, agent, owner, home, address, _folder: folder }
 }

@@ -88,7 +88,8 @@ async fn pair_run_status_and_logout() {
 
     let mut out = Vec::new();
     pair(&with, How::Device, &mut out).await.unwrap();
-    let out = text(out);
+    // The folder's random name may happen to hold the stand-in's short secrets.
+    let out = text(out).replace(dir.path().to_str().unwrap(), "");
     assert!(
         out.contains("BCDF-GHJK") && out.contains("as home 7") && !out.contains("r1") && !out.contains("dc"),
         "{out}"
