@@ -5,6 +5,7 @@
 
 pub mod agents; // paired, started, waited for
 pub mod browser; // Chromium, driven
+pub mod conformance; // which promises a test cites, and the page that says so
 pub mod guest; // somebody with a link, by the page's own ways
 pub mod home_assistant; // a real one from PyPI, or the one that was given
 pub mod neighbour; // another account of the same broker
@@ -15,6 +16,7 @@ pub mod process; // children that end when we do
 pub mod programs; // broker and agent as programs of their own, to be killed
 pub mod scales; // what broker and agent weigh
 pub mod tap; // what an agent says and hears, written down
+pub mod tree; // the workspace as text
 pub mod until; // waiting for what is meant
 pub mod visitor; // a browser without a screen: cookies, forms, redirects
 pub mod world; // all of it for one story
