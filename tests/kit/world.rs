@@ -1,6 +1,8 @@
 //! A world for one story: a broker on its own database, its owner, and, as the story asks for them, a real Home
 //! Assistant, an agent and browsers. All of it ends with the story.
 
+mod registering;
+mod spoil;
 mod twin;
 
 use std::net::SocketAddr;
@@ -23,6 +25,8 @@ use crate::tap::Tap;
 use crate::until::until;
 use crate::visitor::Visitor;
 use crate::{agents, neighbour, programs};
+
+pub use registering::Registered;
 
 /// Where a world's broker keeps its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

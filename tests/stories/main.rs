@@ -5,6 +5,7 @@
 
 mod authorizing;
 mod first_day;
+mod judging;
 mod outliving;
 mod relaying;
 mod trespassing;
