@@ -232,7 +232,7 @@ impl OAuth {
                 made => Some(made?.id),
             },
         };
-        Ok(Approval { account: person.account, home, scopes: choice.scopes })
+        Ok(Approval { account: Some(person.account), home, scopes: choice.scopes })
     }
 }
 
