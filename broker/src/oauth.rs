@@ -43,6 +43,7 @@ mod consent;
 mod device;
 mod exchange;
 mod grant;
+mod introspect;
 mod metadata;
 mod refusal;
 mod revoke;
@@ -91,6 +92,7 @@ struct Inner {
     ended: broadcast::Sender<GrantId>,
     failures: Tries<(String, IpAddr)>,
     device_requests: Limit<IpAddr>,
+    unknown_tokens: Tries<String>,
     wrong_codes: Tries<AccountId>,
     wrong_codes_here: Tries<IpAddr>,
 }
@@ -116,6 +118,7 @@ impl OAuth {
             ended: broadcast::Sender::new(ENDS),
             failures: Tries::new(FAILURES.0, FAILURES.1),
             device_requests: Limit::new(requests, every),
+            unknown_tokens: Tries::new(introspect::MISSES.0, introspect::MISSES.1),
             wrong_codes: Tries::new(device::WRONG_CODES.0, device::WRONG_CODES.1),
             wrong_codes_here: Tries::new(device::WRONG_CODES_HERE.0, device::WRONG_CODES_HERE.1),
         }))

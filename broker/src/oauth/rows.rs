@@ -296,6 +296,51 @@ pub async fn access(db: &mut Db, token: &[u8], now: Timestamp) -> Result<Option<
     .transpose()
 }
 
+/// A token of either kind that is good.
+pub struct Living {
+    /// Its family.
+    pub family: GrantId,
+    /// The client it was given to.
+    pub client: String,
+    /// For whom, and what it may do.
+    pub approval: Approval,
+    /// An access token, not a refresh token.
+    pub is_access: bool,
+    /// Whether it was presented before.
+    pub is_used: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it lapses.
+    pub expires_at: Timestamp,
+}
+
+/// A token of either kind, if it is good: a refresh token that was exchanged is not.
+pub async fn living(db: &mut Db, token: &[u8], now: Timestamp) -> Result<Option<Living>> {
+    let row = sqlx::query(
+        "SELECT g.id, g.client_id, g.account_id, g.home_id, t.kind, t.scopes, t.used_at, t.created_at, t.expires_at
+         FROM token t JOIN oauth_grant g ON g.id = t.grant_id JOIN client c ON c.client_id = g.client_id
+         WHERE t.token_hash = $1 AND t.revoked_at IS NULL AND t.expires_at > $2
+         AND (t.kind = 'access' OR t.used_at IS NULL)
+         AND g.revoked_at IS NULL AND g.ends_at > $2 AND c.disabled_at IS NULL",
+    )
+    .bind(token)
+    .bind(now.millis())
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| {
+        Ok(Living {
+            family: id(&row, "id")?,
+            client: row.try_get("client_id")?,
+            approval: approval(&row)?,
+            is_access: row.try_get::<&str, _>("kind")? == "access",
+            is_used: row.try_get::<Option<i64>, _>("used_at")?.is_some(),
+            created_at: moment(&row, "created_at")?,
+            expires_at: moment(&row, "expires_at")?,
+        })
+    })
+    .transpose()
+}
+
 /// Whether a family lives.
 pub async fn lives(db: &mut Db, family: GrantId, now: Timestamp) -> Result<bool> {
     let row = sqlx::query(

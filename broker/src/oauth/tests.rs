@@ -8,6 +8,7 @@ mod devices;
 mod flows;
 mod model;
 mod races;
+mod services;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU32, Ordering};

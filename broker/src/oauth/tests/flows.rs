@@ -14,7 +14,17 @@ async fn metadata_says_what_is_there() {
     assert_eq!(json["authorization_response_iss_parameter_supported"], true, "MD-05");
     assert_eq!(json["device_authorization_endpoint"], "http://localhost:8420/oauth2/device_authorization");
     assert!(json["grant_types_supported"].as_array().unwrap().contains(&DEVICE_GRANT.into()), "MD-07");
-    assert!(!said.text.contains("introspection") && !said.text.contains("implicit"), "MD-06, MD-09");
+    assert_eq!(json["introspection_endpoint"], "http://localhost:8420/oauth2/introspect", "MD-03");
+    let asks = &json["introspection_endpoint_auth_methods_supported"];
+    assert_eq!(*asks, serde_json::json!(["client_secret_basic", "client_secret_post"]), "MD-08");
+    // What is not offered is not advertised: no PAR (BR-09), no DPoP (BR-10), no JWTs (BR-11), nothing of OpenID.
+    for absent in ["implicit", "password", "pushed", "dpop", "jwks", "userinfo", "registration", "id_token"] {
+        assert!(!said.text.contains(absent), "{absent} (MD-06, MD-09)");
+    }
+    assert!(
+        json.as_object().unwrap().values().all(|value| value.as_array().is_none_or(|all| !all.is_empty())),
+        "MD-09"
+    );
     let openid = provider.get(None, "/.well-known/openid-configuration").await;
     assert_eq!(openid.status, StatusCode::NOT_FOUND, "MD-09");
 }
