@@ -145,3 +145,23 @@ CREATE TABLE link (
     used_at BIGINT
 );
 CREATE INDEX link_shared_entity ON link (shared_entity_id);
+
+CREATE TABLE audit (
+    entry BIGINT PRIMARY KEY NOT NULL,
+    at BIGINT NOT NULL,
+    act TEXT NOT NULL,
+    account_id BIGINT,
+    workspace_id BIGINT,
+    place TEXT,
+    facts TEXT NOT NULL,
+    hash BLOB NOT NULL
+);
+CREATE INDEX audit_account ON audit (account_id);
+CREATE INDEX audit_workspace ON audit (workspace_id);
+
+CREATE TABLE audit_end (
+    id BIGINT PRIMARY KEY NOT NULL,
+    entries BIGINT NOT NULL,
+    last_hash BLOB NOT NULL
+);
+INSERT INTO audit_end (id, entries, last_hash) VALUES (1, 0, X'');
