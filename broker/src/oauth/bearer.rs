@@ -41,8 +41,10 @@ impl OAuth {
         let alive = rows::access(&mut *self.0.store.read().await?, &hash, now).await?;
         let alive = alive.ok_or(Fault::Unauthorized(true))?;
         let approval = &alive.approval;
-        let member = self.0.accounts.membership(approval.account).await?;
-        let (workspace, role) = member.ok_or(Fault::Unauthorized(true))?;
+        let memberships = self.0.accounts.memberships(approval.account).await?;
+        if memberships.is_empty() {
+            return Err(Fault::Unauthorized(true));
+        }
         if !alive.is_used {
             self.note_use(&hash).await?;
         }
@@ -50,7 +52,7 @@ impl OAuth {
             return Err(Fault::Forbidden("insufficient_scope", needs.word().to_owned()));
         }
         Ok(Bearer {
-            caller: Caller { account: Some(approval.account), workspace, role, home: approval.home },
+            caller: Caller { account: Some(approval.account), memberships, home: approval.home },
             grant: alive.family,
             scopes: alive.approval.scopes,
         })
