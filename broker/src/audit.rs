@@ -83,6 +83,15 @@ acts! {
     LinkRevoked = "link.revoked",
 }
 
+/// Who does something, and from where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Doer {
+    /// The person; none for a program or the broker itself.
+    pub account: Option<AccountId>,
+    /// The address they ask from.
+    pub from: Option<IpAddr>,
+}
+
 /// One thing that was done.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -97,6 +106,11 @@ impl Entry {
     /// An entry that says only what was done.
     pub fn new(act: Act) -> Self {
         Self { act, account: None, workspace: None, from: None, facts: BTreeMap::new() }
+    }
+
+    /// Who did it, and from where.
+    pub fn by(self, doer: &Doer) -> Self {
+        self.of(doer.account).from(doer.from)
     }
 
     /// Who did it, or to whose account it was done.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use shared::id::{AccountId, HomeId, WorkspaceId};
 
 use crate::accounts::Caller;
+use crate::audit::{self, Act, Entry};
 use crate::chance;
 use crate::clock::{Clock, Timestamp};
 use crate::http::{Fault, Site};
@@ -171,6 +172,8 @@ impl Homes {
             Err(failure) if store::is_taken(&failure) => Ok(None),
             added => {
                 added?;
+                let made = Entry::new(Act::HomeMade).of(caller.account).within(workspace);
+                audit::note(&mut tx, &made.with("home", home.id), home.created_at).await?;
                 tx.commit().await?;
                 Ok(Some(home))
             }

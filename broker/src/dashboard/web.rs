@@ -11,6 +11,7 @@ use super::lights::{Known, Light, Reader};
 use super::pages::{Card, HomePage, HomesPage, Managed, Place};
 use super::{Inner, links, sharing};
 use crate::accounts::SignedIn;
+use crate::audit::Doer;
 use crate::homes::{DEFAULT_PORT, Home, Owned, State};
 use crate::http::ago::Moment;
 use crate::http::page::{Frame, page};
@@ -29,6 +30,11 @@ impl Visit<'_> {
     /// What this person's pages carry.
     pub fn frame(&self) -> Frame {
         self.signed_in.frame(self.asked)
+    }
+
+    /// This person, for the list of what was done.
+    pub fn doer(&self) -> Doer {
+        Doer { account: Some(self.signed_in.account), from: Some(self.asked.peer.ip) }
     }
 }
 
@@ -147,7 +153,7 @@ async fn managed(dashboard: &Inner, reader: Reader, home: &Owned) -> Result<Mana
 async fn revoke(dashboard: &Inner, visit: &Visit<'_>, home: &Owned, link: &str) -> Result<Answer, Fault> {
     visit.signed_in.check(visit.asked, Some(&visit.asked.form()?))?;
     let link: LinkId = link.parse().map_err(|_| Fault::NotFound)?;
-    dashboard.portal.revoke(home, link).await?;
+    dashboard.portal.revoke(home, link, &visit.doer()).await?;
     Ok(see_other(&format!("/homes/{}#links", home.id)))
 }
 
