@@ -5,7 +5,7 @@ use shared::id::GrantId;
 use shared::oauth::{Scope, Scopes};
 
 use super::{OAuth, rows};
-use crate::accounts::{Caller, Role};
+use crate::accounts::{Caller, Membership, Role};
 use crate::chance::{self, Kind};
 use crate::http::form::Form;
 use crate::http::limit::place;
@@ -55,12 +55,16 @@ impl OAuth {
     /// client's own workspace and nothing else (O8), where its scopes are all that limits it.
     async fn caller(&self, alive: &rows::Alive) -> Result<Option<Caller>, Fault> {
         let account = alive.approval.account;
-        let place = match account {
-            Some(account) => self.0.accounts.membership(account).await?,
-            None => alive.workspace.map(|workspace| (workspace, Role::Admin)),
+        let memberships = match account {
+            Some(account) => self.0.accounts.memberships(account).await?,
+            None => alive
+                .workspace
+                .map(|workspace| Membership { workspace, role: Role::Admin })
+                .into_iter()
+                .collect(),
         };
         let home = alive.approval.home;
-        Ok(place.map(|(workspace, role)| Caller { account, workspace, role, home }))
+        Ok((!memberships.is_empty()).then_some(Caller { account, memberships, home }))
     }
 
     /// The first use of an access token is what tells a lost answer from a stolen one, so it is on disk before

@@ -41,9 +41,9 @@ async fn an_agent_pairs_by_code_and_speaks_for_its_home() {
     assert_eq!(tokens.field("scope"), Scopes::agent().to_string(), "TK-05");
     let bearer = provider.bearer(&tokens.field("access_token"), Scope::SmarthomeTunnel).await.unwrap();
     assert_eq!(bearer.caller.account, Some(ada.account));
-    assert_eq!(bearer.caller.workspace, ada.workspace);
+    assert!(bearer.caller.role_in(ada.workspace).is_some());
     assert_eq!(bearer.caller.home.map(|id| id.number()), tokens.json()["home_id"].as_i64(), "O7");
-    let homes = provider.oauth.0.homes.list(&bearer.caller).await.unwrap();
+    let homes = provider.oauth.0.homes.list(&bearer.caller, ada.workspace).await.unwrap();
     assert_eq!(homes.iter().map(|home| home.name.as_str()).collect::<Vec<_>>(), ["Lake House"]);
 }
 
@@ -219,7 +219,7 @@ async fn a_bearer_token_travels_in_the_header_and_has_its_scope() {
     both.headers.insert(header::AUTHORIZATION, format!("Bearer {access}").parse().unwrap());
     assert!(matches!(provider.oauth.bearer(&both, Scope::Relay).await, Err(Fault::Bad(_))), "BR-05");
     provider.tell(format!("UPDATE member SET role = 'observer' WHERE account_id = {}", ada.account)).await;
-    let role = provider.bearer(&access, Scope::Relay).await.unwrap().caller.role;
+    let role = provider.bearer(&access, Scope::Relay).await.unwrap().caller.memberships[0].role;
     assert!(!role.manages(), "the role is today's, not the consent's");
     provider.tell(format!("DELETE FROM member WHERE account_id = {}", ada.account)).await;
     assert!(!provider.is_alive(&access).await);
