@@ -6,6 +6,7 @@
 //! Invariant: only [`SignedIn`] speaks for an account, and only a session that is alive makes one.
 
 mod password;
+mod role;
 mod rows;
 mod web;
 
@@ -14,8 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Method;
-use shared::id::{AccountId, HomeId, WorkspaceId};
+use shared::id::{AccountId, WorkspaceId};
 use shared::secret::Secret;
+use tokio::sync::broadcast;
 
 use crate::chance::{self, Kind};
 use crate::clock::Clock;
@@ -28,66 +30,19 @@ use crate::http::{Asked, Fault, Routes, Site, csrf, routes};
 use crate::store::Store;
 
 pub use password::Hashing;
+pub use role::{Caller, Membership, Role};
 
 /// A session lives this long unused, and no longer than [`SESSION_AT_MOST`].
 const SESSION_IDLE: Duration = Duration::from_secs(30 * 24 * 3600);
 const SESSION_AT_MOST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How exact "last seen" is: a write per request would cost more than it tells.
 const SEEN_EVERY: Duration = Duration::from_secs(60);
+/// So many changes may wait for a listener before it lags, and has to look at everything.
+const CHANGES: usize = 1024;
 
 const SESSION: Jar<'static> = Jar { name: "session", path: "/" };
 /// For forms of people who are not signed in.
 const VISIT: Jar<'static> = Jar { name: "visit", path: "/" };
-
-/// What a member of a workspace may do there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Everything, ownership included.
-    Owner,
-    /// Everything but ownership.
-    Admin,
-    /// See homes, answer comments.
-    Member,
-    /// See homes.
-    Observer,
-}
-
-impl Role {
-    /// May make homes, take tunnel tokens, share and revoke.
-    pub fn manages(self) -> bool {
-        matches!(self, Self::Owner | Self::Admin)
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Admin => "admin",
-            Self::Member => "member",
-            Self::Observer => "observer",
-        }
-    }
-
-    fn parse(word: &str) -> Self {
-        // A word this program does not know comes from a newer one: the least right is the safe reading.
-        [Self::Owner, Self::Admin, Self::Member]
-            .into_iter()
-            .find(|r| r.word() == word)
-            .unwrap_or(Self::Observer)
-    }
-}
-
-/// On whose behalf something is asked: a person's, or a program's that a person let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// The person; none for a program of its own.
-    pub account: Option<AccountId>,
-    /// The workspace asked about.
-    pub workspace: WorkspaceId,
-    /// What may be done in it.
-    pub role: Role,
-    /// A program that was let into one home sees only that.
-    pub home: Option<HomeId>,
-}
 
 /// A person with a live session.
 #[derive(Debug, Clone)]
@@ -98,10 +53,12 @@ pub struct SignedIn {
     pub name: String,
     /// Their address.
     pub email: String,
-    /// Their workspace.
+    /// The workspace they are looking at.
     pub workspace: WorkspaceId,
     /// Their role in it.
     pub role: Role,
+    /// How often everything the account approved was taken back; what it approves now carries this number.
+    pub epoch: i64,
     cookie: Secret,
 }
 
@@ -119,9 +76,10 @@ impl SignedIn {
         Frame { w: asked.words(), csrf: csrf::token(&self.cookie), account: Some(self.name.clone()) }
     }
 
-    /// This person as a caller.
+    /// This person as a caller, in the workspace they are looking at.
     pub fn caller(&self) -> Caller {
-        Caller { account: Some(self.account), workspace: self.workspace, role: self.role, home: None }
+        let here = Membership { workspace: self.workspace, role: self.role };
+        Caller { account: Some(self.account), memberships: vec![here], home: None }
     }
 }
 
@@ -136,6 +94,7 @@ struct Inner {
     hashing: Hashing,
     /// The hash of the one-time code, while there is no account.
     first_run: Mutex<Option<Vec<u8>>>,
+    changes: broadcast::Sender<AccountId>,
     tries_by_place: Tries<IpAddr>,
     /// By the hash of the address: what is typed there may be long.
     tries_by_email: Tries<Vec<u8>>,
@@ -150,6 +109,7 @@ impl Accounts {
             site,
             hashing: Hashing::new(password_memory_kib),
             first_run: Mutex::default(),
+            changes: broadcast::channel(CHANGES).0,
             tries_by_place: Tries::new(10, Duration::from_secs(120)),
             tries_by_email: Tries::new(10, Duration::from_secs(60)),
         }))
@@ -181,8 +141,8 @@ impl Accounts {
             rows::see(&mut tx, &hash, now, until).await?;
             tx.commit().await?;
         }
-        let rows::SessionRow { account, name, email, workspace, role, .. } = row;
-        Ok(Some(SignedIn { account, name, email, workspace, role, cookie }))
+        let rows::SessionRow { account, name, email, workspace, role, epoch, .. } = row;
+        Ok(Some(SignedIn { account, name, email, workspace, role, epoch, cookie }))
     }
 
     /// Whose session a request carries.
@@ -196,15 +156,31 @@ impl Accounts {
         self.signed_in(asked).await?.ok_or(Fault::SignIn(here))
     }
 
-    /// Which workspace an account is in, and as what.
-    pub async fn membership(&self, account: AccountId) -> Result<Option<(WorkspaceId, Role)>, Fault> {
-        Ok(rows::membership(&mut *self.0.store.read().await?, account).await?)
+    /// The workspaces an account is in, and as what; none while the account is disabled.
+    pub async fn memberships(&self, account: AccountId) -> Result<Vec<Membership>, Fault> {
+        Ok(rows::memberships(&mut *self.0.store.read().await?, account).await?)
     }
 
-    /// A workspace's id, name and slug.
-    pub async fn workspace(&self, id: WorkspaceId) -> Result<Option<(WorkspaceId, String, String)>, Fault> {
-        let found = rows::workspace(&mut *self.0.store.read().await?, id).await?;
-        Ok(found.map(|(name, slug)| (id, name, slug)))
+    /// How often everything an account approved was taken back; nothing for one that is gone or disabled.
+    pub async fn epoch(&self, account: AccountId) -> Result<Option<i64>, Fault> {
+        Ok(rows::epoch(&mut *self.0.store.read().await?, account).await?)
+    }
+
+    /// Tells of accounts whose epoch, standing, membership or role changed, after it is on disk. Whoever lags
+    /// behind must look at every account again.
+    pub fn changed(&self) -> broadcast::Receiver<AccountId> {
+        self.0.changes.subscribe()
+    }
+
+    /// The workspaces a caller may ask about: id, name and slug.
+    pub async fn workspaces(&self, caller: &Caller) -> Result<Vec<(WorkspaceId, String, String)>, Fault> {
+        let mut reader = self.0.store.read().await?;
+        let mut found = Vec::with_capacity(caller.memberships.len());
+        for Membership { workspace, .. } in &caller.memberships {
+            let named = rows::workspace(&mut reader, *workspace).await?;
+            found.extend(named.map(|(name, slug)| (*workspace, name, slug)));
+        }
+        Ok(found)
     }
 
     /// Forgets sessions that have lapsed; how many.
@@ -244,6 +220,29 @@ impl Accounts {
         let mut tx = self.0.store.begin().await?;
         rows::end_session(&mut tx, &chance::hash(signed_in.cookie.expose())).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// Shuts an account out, with its sessions and all it approved, or lets it in again. Its rows stay.
+    ///
+    /// # Errors
+    /// [`Fault::NotFound`] when there is no such account.
+    pub async fn set_disabled(&self, account: AccountId, disabled: bool) -> Result<(), Fault> {
+        let at = disabled.then(|| self.0.clock.now());
+        let mut tx = self.0.store.begin().await?;
+        if !rows::set_disabled(&mut tx, account, at).await? {
+            return Err(Fault::NotFound);
+        }
+        if disabled {
+            rows::end_sessions(&mut tx, account).await?;
+        }
+        tx.commit().await?;
+        self.announce(account);
+        Ok(())
+    }
+
+    /// Tells whoever listens; nobody may.
+    fn announce(&self, account: AccountId) {
+        _ = self.0.changes.send(account);
     }
 
     /// Whether the code of the one-time address is the one that was printed and is still good.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use shared::id::{AccountId, HomeId, WorkspaceId};
 
 use crate::accounts::Caller;
+use crate::audit::{self, Act, Entry};
 use crate::chance;
 use crate::clock::{Clock, Timestamp};
 use crate::http::{Fault, Site};
@@ -87,9 +88,13 @@ impl Homes {
         Self { store, clock, site, domain: domain.into() }
     }
 
-    /// All homes the caller may see, by name.
-    pub async fn list(&self, caller: &Caller) -> Result<Vec<Home>, Fault> {
-        let mut homes = rows::of(&mut *self.store.read().await?, caller.workspace).await?;
+    /// The homes of a workspace that the caller may see, by name.
+    ///
+    /// # Errors
+    /// [`Fault::NotFound`] for a workspace the caller is not in.
+    pub async fn list(&self, caller: &Caller, workspace: WorkspaceId) -> Result<Vec<Home>, Fault> {
+        caller.role_in(workspace).ok_or(Fault::NotFound)?;
+        let mut homes = rows::of(&mut *self.store.read().await?, workspace).await?;
         homes.retain(|home| caller.home.is_none_or(|only| only == home.id));
         Ok(homes)
     }
@@ -100,8 +105,10 @@ impl Homes {
     /// [`Fault::NotFound`] when it is not there or not theirs.
     pub async fn visible(&self, id: HomeId, caller: &Caller) -> Result<Home, Fault> {
         let home = rows::find(&mut *self.store.read().await?, id).await?;
-        home.filter(|home| home.workspace == caller.workspace && caller.home.is_none_or(|only| only == id))
-            .ok_or(Fault::NotFound)
+        let is_visible = |home: &Home| {
+            caller.role_in(home.workspace).is_some() && caller.home.is_none_or(|only| only == id)
+        };
+        home.filter(is_visible).ok_or(Fault::NotFound)
     }
 
     /// A home the caller may manage.
@@ -110,17 +117,23 @@ impl Homes {
     /// [`Fault::NotFound`] as above; 403 `insufficient_role` when they may only look.
     pub async fn owned(&self, id: HomeId, caller: &Caller) -> Result<Owned, Fault> {
         let home = self.visible(id, caller).await?;
-        manages(caller)?;
+        manages(caller, home.workspace)?;
         Ok(Owned(home))
     }
 
-    /// Makes a home, still without a tunnel.
+    /// Makes a home in a workspace, still without a tunnel.
     ///
     /// # Errors
-    /// 403 `insufficient_role`; [`Fault::Bad`] for a name that is empty, too long or has control characters,
+    /// [`Fault::NotFound`] for a workspace the caller is not in; 403 `insufficient_role`; [`Fault::Bad`] for a name that is empty, too long or has control characters,
     /// a port 0, or one home too many.
-    pub async fn create(&self, name: &str, ha_port: u16, caller: &Caller) -> Result<Owned, Fault> {
-        manages(caller)?;
+    pub async fn create(
+        &self,
+        name: &str,
+        ha_port: u16,
+        workspace: WorkspaceId,
+        caller: &Caller,
+    ) -> Result<Owned, Fault> {
+        manages(caller, workspace)?;
         let name = name.trim();
         if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
             return Err(Fault::bad("a home's name has 1 to 60 characters"));
@@ -129,7 +142,8 @@ impl Homes {
             return Err(Fault::bad("a port is between 1 and 65535"));
         }
         for tail in [0, 4, 8, 12] {
-            if let Some(home) = self.try_create(name, &label(name, tail), ha_port, caller).await? {
+            let new = New { name, label: &label(name, tail), ha_port, workspace };
+            if let Some(home) = self.try_create(new, caller).await? {
                 return Ok(Owned(home));
             }
         }
@@ -137,20 +151,15 @@ impl Homes {
     }
 
     /// Makes a home under a label; `None` when another home has it.
-    async fn try_create(
-        &self,
-        name: &str,
-        label: &str,
-        ha_port: u16,
-        caller: &Caller,
-    ) -> Result<Option<Home>, Fault> {
+    async fn try_create(&self, new: New<'_>, caller: &Caller) -> Result<Option<Home>, Fault> {
+        let New { name, label, ha_port, workspace } = new;
         let mut tx = self.store.begin().await?;
-        if rows::count(&mut tx, caller.workspace).await? >= MOST {
+        if rows::count(&mut tx, workspace).await? >= MOST {
             return Err(Fault::bad(format!("a workspace has at most {MOST} homes")));
         }
         let home = Home {
             id: HomeId::from_random_bits(chance::bits()),
-            workspace: caller.workspace,
+            workspace,
             name: name.to_owned(),
             label: label.to_owned(),
             ha_port,
@@ -163,6 +172,8 @@ impl Homes {
             Err(failure) if store::is_taken(&failure) => Ok(None),
             added => {
                 added?;
+                let made = Entry::new(Act::HomeMade).of(caller.account).within(workspace);
+                audit::note(&mut tx, &made.with("home", home.id), home.created_at).await?;
                 tx.commit().await?;
                 Ok(Some(home))
             }
@@ -206,9 +217,18 @@ impl Homes {
     }
 }
 
-fn manages(caller: &Caller) -> Result<(), Fault> {
+/// A home to be made.
+struct New<'a> {
+    name: &'a str,
+    label: &'a str,
+    ha_port: u16,
+    workspace: WorkspaceId,
+}
+
+fn manages(caller: &Caller, workspace: WorkspaceId) -> Result<(), Fault> {
     let missing = || Fault::Forbidden("insufficient_role", "an owner or admin may do this".to_owned());
-    if caller.role.manages() { Ok(()) } else { Err(missing()) }
+    let role = caller.role_in(workspace).ok_or(Fault::NotFound)?;
+    if role.manages() { Ok(()) } else { Err(missing()) }
 }
 
 /// Names that would mislead or that other services look for.

@@ -7,6 +7,7 @@ mod chance; // where ids, codes and tokens come from
 mod vault; // sealing secrets at rest; keys and their rotation
 pub mod store; // the one door to the database
 pub mod config; // every setting, read once
+pub mod audit; // who did what, when, from where
 pub mod http; // what all routes share: faults, pages, cookies, limits, languages, assets
 pub mod accounts; // people, sessions, workspaces, roles
 pub mod homes; // houses, and proof of being allowed in one
@@ -17,3 +18,4 @@ pub mod portal; // links and guests
 mod dashboard; // the owner's pages
 mod janitor; // forgetting what has lapsed
 pub mod app; // everything put together
+pub mod commands; // what the operator does on the shell

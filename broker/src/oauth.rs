@@ -37,11 +37,13 @@
 
 mod authorize;
 mod bearer;
-mod client;
+pub(crate) mod client;
+pub(crate) mod clients;
 mod consent;
 mod device;
 mod exchange;
 mod grant;
+mod introspect;
 mod metadata;
 mod refusal;
 mod revoke;
@@ -90,6 +92,7 @@ struct Inner {
     ended: broadcast::Sender<GrantId>,
     failures: Tries<(String, IpAddr)>,
     device_requests: Limit<IpAddr>,
+    unknown_tokens: Tries<String>,
     wrong_codes: Tries<AccountId>,
     wrong_codes_here: Tries<IpAddr>,
 }
@@ -115,6 +118,7 @@ impl OAuth {
             ended: broadcast::Sender::new(ENDS),
             failures: Tries::new(FAILURES.0, FAILURES.1),
             device_requests: Limit::new(requests, every),
+            unknown_tokens: Tries::new(introspect::MISSES.0, introspect::MISSES.1),
             wrong_codes: Tries::new(device::WRONG_CODES.0, device::WRONG_CODES.1),
             wrong_codes_here: Tries::new(device::WRONG_CODES_HERE.0, device::WRONG_CODES_HERE.1),
         }))
@@ -123,7 +127,7 @@ impl OAuth {
     /// Writes the built-in client down, if it is not there.
     pub async fn seed(&self) -> Result<(), Fault> {
         let mut tx = self.0.store.begin().await?;
-        rows::add_client(&mut tx, &Client::agent(), self.0.clock.now()).await?;
+        client::rows::add(&mut tx, &Client::agent(), self.0.clock.now()).await?;
         Ok(tx.commit().await?)
     }
 

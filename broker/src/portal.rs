@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::audit::{self, Act, Doer, Entry};
 use crate::chance::{self, Kind};
 use crate::clock::{Clock, Timestamp};
 use crate::homes::Owned;
@@ -197,6 +198,8 @@ impl Portal {
         }
         entity.id = rows::share(&mut tx, &entity, now).await?;
         rows::add(&mut tx, id, entity.id, chance::hash(token.expose()), &new, now).await?;
+        let made = act(Act::LinkMade, home, id, &new.by).with("entity", &entity.entity_id);
+        audit::note(&mut tx, &made.with("permission", new.permission.word()), now).await?;
         tx.commit().await?;
         info!(home.id = %home.id, link.id = %id, permission = new.permission.word(), "link made");
         self.0.made.notify_one();
@@ -217,12 +220,15 @@ impl Portal {
     ///
     /// # Errors
     /// [`Fault::NotFound`] when the home has no such link.
-    pub async fn revoke(&self, home: &Owned, link: LinkId) -> Result<(), Fault> {
+    pub async fn revoke(&self, home: &Owned, link: LinkId, by: &Doer) -> Result<(), Fault> {
+        let now = self.0.clock.now();
         let mut tx = self.0.store.begin().await?;
         if !rows::is_of(&mut tx, link, home.id).await? {
             return Err(Fault::NotFound);
         }
-        rows::revoke(&mut tx, link, self.0.clock.now()).await?;
+        if rows::revoke(&mut tx, link, now).await? {
+            audit::note(&mut tx, &act(Act::LinkRevoked, home, link, by), now).await?;
+        }
         tx.commit().await?;
         info!(home.id = %home.id, link.id = %link, "link revoked");
         self.0.open.end(link);
@@ -284,6 +290,10 @@ impl Portal {
             }
         });
     }
+}
+
+fn act(act: Act, home: &Owned, link: LinkId, by: &Doer) -> Entry {
+    Entry::new(act).by(by).within(home.workspace).with("home", home.id).with("link", link)
 }
 
 /// Where a shared entity's page is.

@@ -3,17 +3,10 @@ CREATE TABLE account (
     email TEXT NOT NULL UNIQUE,
     name TEXT NOT NULL,
     password TEXT NOT NULL,
-    created_at BIGINT NOT NULL
-);
-
-CREATE TABLE session (
-    token_hash BLOB PRIMARY KEY NOT NULL,
-    account_id BIGINT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    epoch BIGINT NOT NULL DEFAULT 0,
     created_at BIGINT NOT NULL,
-    seen_at BIGINT NOT NULL,
-    expires_at BIGINT NOT NULL
+    disabled_at BIGINT
 );
-CREATE INDEX session_account ON session (account_id);
 
 CREATE TABLE workspace (
     id BIGINT PRIMARY KEY NOT NULL,
@@ -28,6 +21,16 @@ CREATE TABLE member (
     role TEXT NOT NULL,
     PRIMARY KEY (workspace_id, account_id)
 );
+
+CREATE TABLE session (
+    token_hash BLOB PRIMARY KEY NOT NULL,
+    account_id BIGINT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    workspace_id BIGINT REFERENCES workspace (id) ON DELETE SET NULL,
+    created_at BIGINT NOT NULL,
+    seen_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX session_account ON session (account_id);
 
 CREATE TABLE home (
     id BIGINT PRIMARY KEY NOT NULL,
@@ -53,28 +56,44 @@ CREATE TABLE tunnel (
 
 CREATE TABLE client (
     client_id TEXT PRIMARY KEY NOT NULL,
+    workspace_id BIGINT REFERENCES workspace (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
     name TEXT NOT NULL,
-    secret_hash BLOB,
+    is_confidential BIGINT NOT NULL,
+    pkce_required BIGINT NOT NULL,
     redirect_uris TEXT NOT NULL,
     grants TEXT NOT NULL,
     scopes TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     disabled_at BIGINT
 );
+CREATE INDEX client_workspace ON client (workspace_id);
+
+CREATE TABLE client_secret (
+    secret_hash BLOB PRIMARY KEY NOT NULL,
+    client_id TEXT NOT NULL REFERENCES client (client_id) ON DELETE CASCADE,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT
+);
+CREATE INDEX client_secret_client ON client_secret (client_id);
 
 CREATE TABLE oauth_grant (
     id BIGINT PRIMARY KEY NOT NULL,
     client_id TEXT NOT NULL REFERENCES client (client_id) ON DELETE CASCADE,
-    account_id BIGINT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    account_id BIGINT REFERENCES account (id) ON DELETE CASCADE,
     home_id BIGINT REFERENCES home (id) ON DELETE CASCADE,
     scopes TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     ends_at BIGINT NOT NULL,
+    used_at BIGINT NOT NULL,
+    used_from TEXT NOT NULL,
     revoked_at BIGINT,
-    revoked_why TEXT
+    revoked_why TEXT,
+    revoked_from TEXT
 );
 CREATE INDEX oauth_grant_account ON oauth_grant (account_id);
 CREATE INDEX oauth_grant_home ON oauth_grant (home_id);
+CREATE INDEX oauth_grant_client ON oauth_grant (client_id);
 
 CREATE TABLE authorization_code (
     code_hash BLOB PRIMARY KEY NOT NULL,
@@ -145,3 +164,23 @@ CREATE TABLE link (
     used_at BIGINT
 );
 CREATE INDEX link_shared_entity ON link (shared_entity_id);
+
+CREATE TABLE audit (
+    entry BIGINT PRIMARY KEY NOT NULL,
+    at BIGINT NOT NULL,
+    act TEXT NOT NULL,
+    account_id BIGINT,
+    workspace_id BIGINT,
+    place TEXT,
+    facts TEXT NOT NULL,
+    hash BLOB NOT NULL
+);
+CREATE INDEX audit_account ON audit (account_id);
+CREATE INDEX audit_workspace ON audit (workspace_id);
+
+CREATE TABLE audit_end (
+    id BIGINT PRIMARY KEY NOT NULL,
+    entries BIGINT NOT NULL,
+    last_hash BLOB NOT NULL
+);
+INSERT INTO audit_end (id, entries, last_hash) VALUES (1, 0, X'');

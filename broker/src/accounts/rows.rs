@@ -2,8 +2,9 @@
 
 use shared::id::{AccountId, WorkspaceId};
 use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
-use super::Role;
+use super::{Membership, Role};
 use crate::clock::Timestamp;
 use crate::store::{Db, Failure, Result};
 
@@ -14,6 +15,7 @@ pub struct SessionRow {
     pub email: String,
     pub workspace: WorkspaceId,
     pub role: Role,
+    pub epoch: i64,
     pub created_at: Timestamp,
     pub seen_at: Timestamp,
 }
@@ -56,7 +58,7 @@ pub async fn add(db: &mut Db, new: &NewRow<'_>) -> Result<()> {
 }
 
 pub async fn password(db: &mut Db, email: &str) -> Result<Option<(AccountId, String)>> {
-    let row = sqlx::query("SELECT id, password FROM account WHERE email = $1")
+    let row = sqlx::query("SELECT id, password FROM account WHERE email = $1 AND disabled_at IS NULL")
         .bind(email)
         .fetch_optional(db)
         .await?;
@@ -92,14 +94,44 @@ pub async fn add_member(db: &mut Db, workspace: WorkspaceId, account: AccountId,
         .map(drop)
 }
 
-pub async fn membership(db: &mut Db, account: AccountId) -> Result<Option<(WorkspaceId, Role)>> {
-    let row = sqlx::query(
-        "SELECT workspace_id, role FROM member WHERE account_id = $1 ORDER BY workspace_id LIMIT 1",
+pub async fn memberships(db: &mut Db, account: AccountId) -> Result<Vec<Membership>> {
+    let rows = sqlx::query(
+        "SELECT m.workspace_id, m.role FROM member m JOIN account a ON a.id = m.account_id
+         WHERE m.account_id = $1 AND a.disabled_at IS NULL ORDER BY m.workspace_id",
     )
     .bind(account.number())
-    .fetch_optional(db)
+    .fetch_all(db)
     .await?;
-    row.map(|row| Ok((id(row.try_get("workspace_id")?)?, Role::parse(row.try_get("role")?)))).transpose()
+    let member = |row: &AnyRow| {
+        Ok(Membership {
+            workspace: id(row.try_get("workspace_id")?)?,
+            role: Role::parse(row.try_get("role")?),
+        })
+    };
+    rows.iter().map(member).collect()
+}
+
+pub async fn epoch(db: &mut Db, account: AccountId) -> Result<Option<i64>> {
+    let row = sqlx::query("SELECT epoch FROM account WHERE id = $1 AND disabled_at IS NULL")
+        .bind(account.number())
+        .fetch_optional(db)
+        .await?;
+    row.map(|row| row.try_get("epoch")).transpose()
+}
+
+/// False when there is no such account.
+pub async fn set_disabled(db: &mut Db, account: AccountId, at: Option<Timestamp>) -> Result<bool> {
+    let done = sqlx::query("UPDATE account SET disabled_at = $2 WHERE id = $1")
+        .bind(account.number())
+        .bind(at.map(Timestamp::millis))
+        .execute(db)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub async fn end_sessions(db: &mut Db, account: AccountId) -> Result<()> {
+    let sql = "DELETE FROM session WHERE account_id = $1";
+    sqlx::query(sql).bind(account.number()).execute(db).await.map(drop)
 }
 
 pub async fn add_session(
@@ -121,9 +153,10 @@ pub async fn add_session(
 
 pub async fn session(db: &mut Db, hash: &[u8], now: Timestamp) -> Result<Option<SessionRow>> {
     let row = sqlx::query(
-        "SELECT s.created_at, s.seen_at, a.id, a.name, a.email, m.workspace_id, m.role
+        "SELECT s.created_at, s.seen_at, a.id, a.name, a.email, a.epoch, m.workspace_id, m.role
          FROM session s JOIN account a ON a.id = s.account_id JOIN member m ON m.account_id = a.id
-         WHERE s.token_hash = $1 AND s.expires_at > $2 ORDER BY m.workspace_id LIMIT 1",
+         WHERE s.token_hash = $1 AND s.expires_at > $2 AND a.disabled_at IS NULL
+         ORDER BY CASE WHEN m.workspace_id = s.workspace_id THEN 0 ELSE 1 END, m.workspace_id LIMIT 1",
     )
     .bind(hash)
     .bind(now.millis())
@@ -136,6 +169,7 @@ pub async fn session(db: &mut Db, hash: &[u8], now: Timestamp) -> Result<Option<
             email: row.try_get("email")?,
             workspace: id(row.try_get("workspace_id")?)?,
             role: Role::parse(row.try_get("role")?),
+            epoch: row.try_get("epoch")?,
             created_at: Timestamp::from_millis(row.try_get("created_at")?),
             seen_at: Timestamp::from_millis(row.try_get("seen_at")?),
         })

@@ -103,7 +103,7 @@ async fn the_first_account_is_made_once_and_signed_in() {
     browser.first_run().await;
     let who = browser.accounts.require(&browser.asked(Method::GET, "/", &[])).await.unwrap();
     assert_eq!((who.email.as_str(), who.role), ("ada@example.org", Role::Owner));
-    assert_eq!(browser.accounts.membership(who.account).await.unwrap(), Some((who.workspace, Role::Owner)));
+    assert_eq!(browser.accounts.memberships(who.account).await.unwrap(), who.caller().memberships);
     assert!(browser.accounts.first_run_address().await.unwrap().is_none());
     assert!(matches!(browser.get("/first-run?code=x").await, Err(Fault::NotFound)));
 }
@@ -171,4 +171,27 @@ async fn guessing_a_password_is_slowed_down() {
         assert_eq!(browser.sign_in("wrong password").await.unwrap().status(), StatusCode::FORBIDDEN);
     }
     assert!(matches!(browser.sign_in("wrong password").await, Err(Fault::TooMany(_))));
+}
+
+#[tokio::test]
+async fn a_disabled_account_is_told_from_a_wrong_password_by_nobody() {
+    let mut browser = Browser::new().await;
+    browser.first_run().await;
+    let who = browser.accounts.require(&browser.asked(Method::GET, "/", &[])).await.unwrap();
+    let mut changed = browser.accounts.changed();
+    browser.accounts.set_disabled(who.account, true).await.unwrap();
+    assert_eq!(changed.try_recv().unwrap(), who.account);
+    assert!(!browser.is_signed_in().await, "its sessions are dead");
+    assert_eq!(browser.accounts.memberships(who.account).await.unwrap(), []);
+    assert_eq!(browser.accounts.epoch(who.account).await.unwrap(), None);
+    browser.cookies.clear();
+    let disabled = browser.sign_in("long enough").await.unwrap();
+    browser.cookies.clear();
+    let wrong = browser.sign_in("wrong password").await.unwrap();
+    assert_eq!((disabled.status(), wrong.status()), (StatusCode::FORBIDDEN, StatusCode::FORBIDDEN), "WB-05");
+    browser.accounts.set_disabled(who.account, false).await.unwrap();
+    browser.cookies.clear();
+    assert_eq!(browser.sign_in("long enough").await.unwrap().status(), StatusCode::SEE_OTHER);
+    let nobody = AccountId::from_random_bits(7);
+    assert!(matches!(browser.accounts.set_disabled(nobody, true).await, Err(Fault::NotFound)));
 }

@@ -10,7 +10,6 @@ use jiff::tz::TimeZone;
 use qrcode::QrCode;
 use qrcode::render::svg;
 use shared::entity::{EntityId, Listed};
-use shared::id::AccountId;
 
 use super::Inner;
 use super::devices::Device;
@@ -18,6 +17,7 @@ use super::lights::Reader;
 use super::links::Link;
 use super::pages::{SharePage, SharedPage};
 use super::web::{Visit, place};
+use crate::audit::Doer;
 use crate::clock::Timestamp;
 use crate::homes::Owned;
 use crate::http::form::Form;
@@ -76,7 +76,7 @@ impl Typed {
     }
 
     /// The link that was asked for, or the word for the first thing that is wrong.
-    fn link(&self, entity: &EntityId, by: AccountId, now: Timestamp) -> Result<NewLink, &'static str> {
+    fn link(&self, entity: &EntityId, by: Doer, now: Timestamp) -> Result<NewLink, &'static str> {
         let length = self.label.chars().count();
         if length == 0 || length > 80 || self.label.chars().any(char::is_control) {
             return Err("dashboard-wrong-label");
@@ -85,7 +85,7 @@ impl Typed {
             return Err("dashboard-wrong-control");
         }
         let permission = if self.control { Permission::Control } else { Permission::View };
-        Ok(NewLink { label: self.label.clone(), permission, expires: self.ends(now)?, by: Some(by) })
+        Ok(NewLink { label: self.label.clone(), permission, expires: self.ends(now)?, by })
     }
 
     fn ends(&self, now: Timestamp) -> Result<Option<Timestamp>, &'static str> {
@@ -133,7 +133,7 @@ pub async fn make(dashboard: &Inner, visit: &Visit<'_>, home: &Owned) -> Result<
         return Ok(see_other(&format!("/homes/{}", home.id)));
     };
     let typed = Typed::read(&form)?;
-    let new = match typed.link(&entity, visit.signed_in.account, dashboard.clock.now()) {
+    let new = match typed.link(&entity, visit.doer(), dashboard.clock.now()) {
         Ok(new) => new,
         Err(wrong) => {
             return Ok(form_page(dashboard, visit, home, &listed, Filled { typed, wrong: Some(wrong) }));
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn only_what_can_be_switched_is_shared_for_switching() {
-        let by = AccountId::from_random_bits(1 << 20);
+        let by = Doer::default();
         let (light, lock) = ("light.porch".parse().unwrap(), "lock.door".parse().unwrap());
         let control = Typed { control: true, ..typed("week", "", 0) };
         assert!(control.link(&light, by, NOON).is_ok());

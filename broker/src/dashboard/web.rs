@@ -11,6 +11,7 @@ use super::lights::{Known, Light, Reader};
 use super::pages::{Card, HomePage, HomesPage, Managed, Place};
 use super::{Inner, links, sharing};
 use crate::accounts::SignedIn;
+use crate::audit::Doer;
 use crate::homes::{DEFAULT_PORT, Home, Owned, State};
 use crate::http::ago::Moment;
 use crate::http::page::{Frame, page};
@@ -29,6 +30,11 @@ impl Visit<'_> {
     /// What this person's pages carry.
     pub fn frame(&self) -> Frame {
         self.signed_in.frame(self.asked)
+    }
+
+    /// This person, for the list of what was done.
+    pub fn doer(&self) -> Doer {
+        Doer { account: Some(self.signed_in.account), from: Some(self.asked.peer.ip) }
     }
 }
 
@@ -80,7 +86,7 @@ async fn homes(
     tried: Tried,
 ) -> Result<Answer, Fault> {
     let reader = reader(dashboard, visit.asked);
-    let homes = dashboard.homes.list(&visit.signed_in.caller()).await?;
+    let homes = dashboard.homes.list(&visit.signed_in.caller(), visit.signed_in.workspace).await?;
     let cards = homes
         .iter()
         .map(|home| Card { place: place(dashboard, home), light: reader.home(&known(dashboard, home)) });
@@ -103,7 +109,8 @@ async fn add(dashboard: &Inner, visit: &Visit<'_>) -> Result<Answer, Fault> {
     let port = form.optional("port")?.unwrap_or("").trim().to_owned();
     let wrong = match port.parse::<u16>() {
         Ok(number) if number > 0 => {
-            match dashboard.homes.create(&name, number, &visit.signed_in.caller()).await {
+            let (workspace, caller) = (visit.signed_in.workspace, visit.signed_in.caller());
+            match dashboard.homes.create(&name, number, workspace, &caller).await {
                 Ok(home) => return Ok(see_other(&format!("/homes/{}", home.id))),
                 Err(Fault::Bad(_)) => "dashboard-wrong-name",
                 Err(fault) => return Err(fault),
@@ -119,7 +126,7 @@ async fn home(dashboard: &Inner, visit: &Visit<'_>, id: HomeId) -> Result<Answer
     let caller = visit.signed_in.caller();
     let home = dashboard.homes.visible(id, &caller).await?;
     let reader = reader(dashboard, visit.asked);
-    let managed = match caller.role.manages() {
+    let managed = match visit.signed_in.role.manages() {
         true => Some(managed(dashboard, reader, &dashboard.homes.owned(id, &caller).await?).await?),
         false => None,
     };
@@ -146,7 +153,7 @@ async fn managed(dashboard: &Inner, reader: Reader, home: &Owned) -> Result<Mana
 async fn revoke(dashboard: &Inner, visit: &Visit<'_>, home: &Owned, link: &str) -> Result<Answer, Fault> {
     visit.signed_in.check(visit.asked, Some(&visit.asked.form()?))?;
     let link: LinkId = link.parse().map_err(|_| Fault::NotFound)?;
-    dashboard.portal.revoke(home, link).await?;
+    dashboard.portal.revoke(home, link, &visit.doer()).await?;
     Ok(see_other(&format!("/homes/{}#links", home.id)))
 }
 
@@ -165,7 +172,7 @@ struct Now {
 
 async fn all_lights(dashboard: &Inner, visit: &Visit<'_>) -> Result<Answer, Fault> {
     let reader = reader(dashboard, visit.asked);
-    let homes = dashboard.homes.list(&visit.signed_in.caller()).await?;
+    let homes = dashboard.homes.list(&visit.signed_in.caller(), visit.signed_in.workspace).await?;
     let hops = homes.iter().map(|home| (format!("{}.home", home.id), reader.home(&known(dashboard, home))));
     Ok(json(
         StatusCode::OK,
@@ -180,7 +187,7 @@ async fn home_lights(dashboard: &Inner, visit: &Visit<'_>, id: HomeId) -> Result
     let known = known(dashboard, &home);
     let hops = reader.hops(&known).map(|hop| (format!("{id}.{}", hop.key), hop.light));
     let (mut used, mut states) = (HashMap::new(), HashMap::new());
-    if caller.role.manages() {
+    if visit.signed_in.role.manages() {
         let lines = dashboard.portal.links(&dashboard.homes.owned(id, &caller).await?).await?;
         states = said(dashboard, reader, &home, &lines);
         used.extend(lines.iter().filter_map(|line| Some((line.link.id, reader.moment(line.link.used?)))));

@@ -1,7 +1,7 @@
 //! Names, labels, and whose home is whose.
 
 use super::*;
-use crate::accounts::Role;
+use crate::accounts::{Membership, Role};
 use crate::store::Where;
 
 async fn homes() -> (Homes, tempfile::TempDir) {
@@ -17,15 +17,19 @@ async fn homes() -> (Homes, tempfile::TempDir) {
     (Homes::new(store, Clock::new(), site, "homes.example"), folder)
 }
 
-fn caller(workspace: i64, role: Role) -> Caller {
-    Caller { account: None, workspace: workspace.try_into().unwrap(), role, home: None }
+fn workspace(number: i64) -> WorkspaceId {
+    number.try_into().unwrap()
+}
+
+fn caller(number: i64, role: Role) -> Caller {
+    Caller { account: None, memberships: vec![Membership { workspace: workspace(number), role }], home: None }
 }
 
 #[tokio::test]
 async fn another_workspaces_home_looks_like_none_and_an_observer_may_only_look() {
     let (homes, _folder) = homes().await;
     let owner = caller(1, Role::Owner);
-    let home = homes.create("Lake House", 8123, &owner).await.unwrap();
+    let home = homes.create("Lake House", 8123, workspace(1), &owner).await.unwrap();
     assert_eq!(homes.url(&home), "https://lake-house.homes.example:8443/");
     assert_eq!(homes.owned(home.id, &owner).await.unwrap().id, home.id);
     let stranger = caller(2, Role::Owner);
@@ -34,24 +38,29 @@ async fn another_workspaces_home_looks_like_none_and_an_observer_may_only_look()
     let observer = caller(1, Role::Observer);
     assert_eq!(homes.visible(home.id, &observer).await.unwrap(), *home);
     assert!(matches!(homes.owned(home.id, &observer).await, Err(Fault::Forbidden("insufficient_role", _))));
-    assert!(matches!(homes.create("x", 1, &observer).await, Err(Fault::Forbidden("insufficient_role", _))));
-    let other = homes.create("Other", 8123, &owner).await.unwrap();
+    assert!(matches!(
+        homes.create("x", 1, workspace(1), &observer).await,
+        Err(Fault::Forbidden("insufficient_role", _))
+    ));
+    let other = homes.create("Other", 8123, workspace(1), &owner).await.unwrap();
     let bound = Caller { home: Some(other.id), ..owner };
     assert!(matches!(homes.visible(home.id, &bound).await, Err(Fault::NotFound)));
-    assert_eq!(homes.list(&bound).await.unwrap().len(), 1);
+    assert_eq!(homes.list(&bound, workspace(1)).await.unwrap().len(), 1);
+    assert!(matches!(homes.list(&stranger, workspace(1)).await, Err(Fault::NotFound)));
+    assert!(matches!(homes.create("x", 1, workspace(1), &stranger).await, Err(Fault::NotFound)));
 }
 
 #[tokio::test]
 async fn two_homes_of_one_name_get_two_hostnames() {
     let (homes, _folder) = homes().await;
     let (one, two) = (caller(1, Role::Owner), caller(2, Role::Admin));
-    let first = homes.create("Home", 8123, &one).await.unwrap();
-    let second = homes.create("Home", 8123, &two).await.unwrap();
+    let first = homes.create("Home", 8123, workspace(1), &one).await.unwrap();
+    let second = homes.create("Home", 8123, workspace(2), &two).await.unwrap();
     assert_eq!(first.label, "home");
     assert!(second.label.starts_with("home-") && second.label.len() == 9, "{}", second.label);
     assert_eq!(homes.by_label(&second.label).await.unwrap(), Some(second.id));
     for bad in ["", "  ", "a\nb", &"x".repeat(61)] {
-        assert!(matches!(homes.create(bad, 8123, &one).await, Err(Fault::Bad(_))), "{bad:?}");
+        assert!(matches!(homes.create(bad, 8123, workspace(1), &one).await, Err(Fault::Bad(_))), "{bad:?}");
     }
 }
 

@@ -207,7 +207,7 @@ impl OAuth {
     /// The homes an agent may be let into. One that waits for its agent is proposed; one that has an agent is
     /// never: two agents in one home is nobody's wish.
     async fn candidates(&self, person: &SignedIn, client: &Client) -> Result<Vec<Candidate>, Fault> {
-        let homes = self.0.homes.list(&person.caller()).await?;
+        let homes = self.0.homes.list(&person.caller(), person.workspace).await?;
         let now = self.0.clock.now();
         let taken =
             rows::bound_homes(&mut *self.0.store.read().await?, &client.id, person.workspace, now).await?;
@@ -227,12 +227,14 @@ impl OAuth {
         let home = match choice.home {
             None => None,
             Some(HomeChoice::Existing(id)) => Some(self.0.homes.owned(id, &caller).await?.id),
-            Some(HomeChoice::New(name)) => match self.0.homes.create(&name, DEFAULT_PORT, &caller).await {
-                Err(Fault::Bad(_)) => return Err(NotYet::Wrong("oauth-name-home")),
-                made => Some(made?.id),
-            },
+            Some(HomeChoice::New(name)) => {
+                match self.0.homes.create(&name, DEFAULT_PORT, person.workspace, &caller).await {
+                    Err(Fault::Bad(_)) => return Err(NotYet::Wrong("oauth-name-home")),
+                    made => Some(made?.id),
+                }
+            }
         };
-        Ok(Approval { account: person.account, home, scopes: choice.scopes })
+        Ok(Approval { account: Some(person.account), home, scopes: choice.scopes })
     }
 }
 

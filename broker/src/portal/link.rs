@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use shared::entity::EntityId;
-use shared::id::{AccountId, LinkId};
+use shared::id::LinkId;
 
+use crate::audit::Doer;
 use crate::clock::Timestamp;
 use crate::http::Fault;
 
@@ -95,7 +96,7 @@ pub struct NewLink {
     /// When it lapses; nothing: never.
     pub expires: Option<Timestamp>,
     /// Who makes it; nobody where a program of its own does.
-    pub by: Option<AccountId>,
+    pub by: Doer,
 }
 
 impl NewLink {
@@ -148,7 +149,7 @@ mod tests {
     }
 
     fn new(label: &str, permission: Permission, expires: Option<Timestamp>) -> NewLink {
-        NewLink { label: label.into(), permission, expires, by: None }
+        NewLink { label: label.into(), permission, expires, by: Doer::default() }
     }
 
     #[test]

@@ -115,7 +115,7 @@ pub(super) async fn add(
     .bind(hash)
     .bind(new.label.as_str())
     .bind(new.permission.word())
-    .bind(new.by.map_or(0, AccountId::number))
+    .bind(new.by.account.map_or(0, AccountId::number))
     .bind(now.millis())
     .bind(new.expires.map(Timestamp::millis))
     .execute(db)
@@ -136,13 +136,13 @@ pub(super) async fn is_of(db: &mut Db, id: LinkId, home: HomeId) -> Result<bool>
 }
 
 /// Revokes a link; the first time counts.
-pub(super) async fn revoke(db: &mut Db, id: LinkId, now: Timestamp) -> Result<()> {
-    sqlx::query("UPDATE link SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL")
+pub(super) async fn revoke(db: &mut Db, id: LinkId, now: Timestamp) -> Result<bool> {
+    let done = sqlx::query("UPDATE link SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL")
         .bind(now.millis())
         .bind(id.number())
         .execute(db)
-        .await
-        .map(drop)
+        .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// Notes a use; never an earlier one than is there.

@@ -40,7 +40,7 @@ async fn stage() -> Stage {
 
 impl Stage {
     async fn share(&self, entity: &str, permission: Permission, expires: Option<Timestamp>) -> Shared {
-        let new = NewLink { label: "Anna".into(), permission, expires, by: None };
+        let new = NewLink { label: "Anna".into(), permission, expires, by: Doer::default() };
         self.portal.share(&self.home, &entity.parse().unwrap(), ("Porch", Some("Garden")), new).await.unwrap()
     }
 
@@ -175,13 +175,24 @@ async fn owners_list_and_revoke_their_links_and_nobody_elses() {
     assert_eq!(lines.len(), 2);
     assert!(lines.iter().any(|line| line.link == first.link && line.entity == first.entity));
     let other = stage.world.home().await;
-    assert!(matches!(stage.portal.revoke(&other, first.link.id).await, Err(Fault::NotFound)));
-    stage.portal.revoke(&stage.home, first.link.id).await.unwrap();
+    assert!(matches!(
+        stage.portal.revoke(&other, first.link.id, &Doer::default()).await,
+        Err(Fault::NotFound)
+    ));
+    stage.portal.revoke(&stage.home, first.link.id, &Doer::default()).await.unwrap();
     let once = stage.portal.links(&stage.home).await.unwrap();
     stage.world.clock.turn(Duration::from_secs(5));
-    stage.portal.revoke(&stage.home, first.link.id).await.unwrap();
+    stage.portal.revoke(&stage.home, first.link.id, &Doer::default()).await.unwrap();
     assert_eq!(stage.portal.links(&stage.home).await.unwrap(), once, "the first time counts");
     assert!(stage.portal.links(&other).await.unwrap().is_empty());
+
+    let mut db = stage.world.store.read().await.unwrap();
+    let noted = audit::after(&mut db, 0, 100).await.unwrap();
+    let about = |act: Act| noted.iter().filter(move |entry| entry.act == act.word()).collect::<Vec<_>>();
+    assert_eq!((about(Act::LinkMade).len(), about(Act::LinkRevoked).len()), (2, 1), "LG-01: {noted:?}");
+    let revoked = about(Act::LinkRevoked)[0];
+    assert!(revoked.facts.contains(&first.link.id.to_string()), "LG-01: {revoked:?}");
+    assert!(matches!(audit::verify(&mut db).await.unwrap(), audit::Chain::Whole { .. }));
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::*;
-use crate::accounts::{Caller, Role};
+use crate::accounts::{Caller, Membership, Role};
 use crate::http::serve::{Body, Dispatch, Serving, serve};
 use crate::http::{Peer, Routes};
 use crate::store::{Store, Where};
@@ -67,9 +67,10 @@ impl World {
     }
 
     pub(crate) async fn home(&self) -> Owned {
-        let caller =
-            Caller { account: None, workspace: 1.try_into().unwrap(), role: Role::Owner, home: None };
-        self.homes.create("Lakehouse", 8123, &caller).await.unwrap()
+        let workspace = 1.try_into().unwrap();
+        let memberships = vec![Membership { workspace, role: Role::Owner }];
+        let caller = Caller { account: None, memberships, home: None };
+        self.homes.create("Lakehouse", 8123, workspace, &caller).await.unwrap()
     }
 
     /// Serves routes on a free port.

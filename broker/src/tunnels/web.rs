@@ -63,7 +63,7 @@ pub async fn answer(tunnels: &Tunnels, asked: Asked) -> Result<Answer, Fault> {
 
 async fn workspaces(tunnels: &Tunnels, asked: &Asked) -> Result<Answer, Fault> {
     let caller = tunnels.0.parts.oauth.bearer(asked, Scope::WorkspaceRead).await?.caller;
-    let found = tunnels.0.parts.accounts.workspace(caller.workspace).await?;
+    let found = tunnels.0.parts.accounts.workspaces(&caller).await?;
     let workspaces = found.into_iter().map(|(id, name, slug)| Workspace { id, name, slug }).collect();
     Ok(json(StatusCode::OK, &Workspaces { workspaces }))
 }
@@ -71,10 +71,7 @@ async fn workspaces(tunnels: &Tunnels, asked: &Asked) -> Result<Answer, Fault> {
 async fn homes(tunnels: &Tunnels, asked: &Asked, workspace: &str) -> Result<Answer, Fault> {
     let caller = tunnels.0.parts.oauth.bearer(asked, Scope::SmarthomeRead).await?.caller;
     let workspace: WorkspaceId = workspace.parse().map_err(|_| Fault::NotFound)?;
-    if workspace != caller.workspace {
-        return Err(Fault::NotFound);
-    }
-    let homes = tunnels.0.parts.homes.list(&caller).await?;
+    let homes = tunnels.0.parts.homes.list(&caller, workspace).await?;
     Ok(json(StatusCode::OK, &HomeList { homes: homes.iter().map(|home| tunnels.shown(home)).collect() }))
 }
 

@@ -224,11 +224,13 @@ async fn a_home_with_an_agent_is_never_proposed() {
     assert!(text.contains("value=\"new\" checked"), "{text}");
     let caller = crate::accounts::Caller {
         account: Some(ada.account),
-        workspace: ada.workspace,
-        role: crate::accounts::Role::Owner,
+        memberships: vec![crate::accounts::Membership {
+            workspace: ada.workspace,
+            role: crate::accounts::Role::Owner,
+        }],
         home: None,
     };
-    let waiting = provider.oauth.0.homes.create("Attic", 8123, &caller).await.unwrap();
+    let waiting = provider.oauth.0.homes.create("Attic", 8123, ada.workspace, &caller).await.unwrap();
     let text = page().await.text;
     assert!(text.contains(&format!("value=\"{}\" checked", waiting.id)), "{text}");
     assert!(!text.contains("value=\"new\" checked"));

@@ -124,9 +124,9 @@ async fn of_two_who_decide_one_does() {
         let caller = provider.bearer(&tokens.field("access_token"), Scope::Relay).await.unwrap().caller;
         let mut homes = 0;
         for person in [&ada, &bob] {
-            let caller =
-                crate::accounts::Caller { workspace: person.workspace, home: None, ..caller.clone() };
-            homes += provider.oauth.0.homes.list(&caller).await.unwrap().len();
+            let memberships = provider.oauth.0.accounts.memberships(person.account).await.unwrap();
+            let caller = crate::accounts::Caller { memberships, home: None, ..caller.clone() };
+            homes += provider.oauth.0.homes.list(&caller, person.workspace).await.unwrap().len();
         }
         assert_eq!(homes, 1, "DG-16");
     }

@@ -15,7 +15,7 @@ async fn every_refusal_looks_alike() {
     let lapsed = stage.share("light.porch", Permission::Control, Some(soon)).await;
     let revoked = stage.share("light.porch", Permission::Control, None).await;
     let other = stage.share("light.hall", Permission::Control, None).await;
-    stage.portal.revoke(&stage.home, revoked.link.id).await.unwrap();
+    stage.portal.revoke(&stage.home, revoked.link.id, &Doer::default()).await.unwrap();
     stage.world.clock.turn(Duration::from_secs(61));
     let id = lapsed.entity.id;
     let unknown = chance::token(Kind::Link);
@@ -129,9 +129,9 @@ async fn a_home_has_only_so_many_live_links() {
     for _ in 1..MOST {
         stage.share("light.porch", Permission::View, None).await;
     }
-    let new = NewLink { label: "x".into(), permission: Permission::View, expires: None, by: None };
+    let new = NewLink { label: "x".into(), permission: Permission::View, expires: None, by: Doer::default() };
     let one_more = || stage.portal.share(&stage.home, &first.entity.entity_id, ("x", None), new.clone());
     assert!(matches!(one_more().await, Err(Fault::Bad(_))));
-    stage.portal.revoke(&stage.home, first.link.id).await.unwrap();
+    stage.portal.revoke(&stage.home, first.link.id, &Doer::default()).await.unwrap();
     one_more().await.unwrap();
 }

@@ -59,7 +59,7 @@ async fn a_revoked_link_closes_its_pages_and_no_others() {
     let (mut first, mut second) = (stage.viewer(&mine).await, stage.viewer(&mine).await);
     let mut other = stage.viewer(&yours).await;
     other.hear().await.unwrap();
-    stage.portal.revoke(&stage.home, mine.link.id).await.unwrap();
+    stage.portal.revoke(&stage.home, mine.link.id, &Doer::default()).await.unwrap();
     assert_eq!((first.end().await, second.end().await), (close::REVOKED, close::REVOKED));
     assert_eq!(stage.live(&mine, &[("x-portal-token", token(&mine))]).await.err(), Some(403));
     let mut agent = stage.agent().await;
