@@ -1,5 +1,7 @@
 //! Judging: two client libraries that are not ours, and the checks that somebody else made, against the broker.
 
+use std::time::Duration;
+
 use kit::judge;
 use kit::owner::Identity;
 use kit::world::{Database, World};
@@ -7,6 +9,8 @@ use kit::world::{Database, World};
 const CALLBACK: &str = "https://main.example/cb";
 const LOOPBACK: &str = "http://127.0.0.1:4444/cb";
 const SCOPE: &str = "workspace:read smarthome:read";
+/// How long a lost answer may be asked for again; by itself it is as long as nothing that came of it was used.
+const LOST_ANSWERS: Duration = Duration::from_secs(2);
 /// How often it races one thing against another.
 const RACES: &str = "50";
 /// What may be left out: what we do not offer (and that nothing answers there, is tested elsewhere).
@@ -23,11 +27,13 @@ async fn the_judge_finds_nothing_on_postgres() {
 }
 
 /// A strict library goes through every grant, and another polls to the end by itself (DG-22).
-async fn be_judged(name: &str, world: World) {
+async fn be_judged(name: &str, mut world: World) {
     let Some(folder) = judge::at_hand() else {
         println!("skipped: there is no ../shared/oauth-judge beside this repository");
         return;
     };
+    // The judge loses no answers and uses no token between its two tries: to it only time tells a thief.
+    world.change(|settings| settings.lifetimes.again = LOST_ANSWERS).await;
     let installed = judge::install(&folder).await.unwrap_or_else(|err| panic!("{err:#}"));
     let variables = variables(&world).await;
     let variables: Vec<(&str, &str)> =
@@ -86,6 +92,7 @@ async fn variables(world: &World) -> Vec<(&'static str, String)> {
         ("LOGIN_PASSWORD", password),
         ("STRICT", "1".into()),
         ("RACE_ROUNDS", RACES.into()),
+        ("REUSE_GRACE_S", (LOST_ANSWERS.as_secs() + 1).to_string()),
         ("DEVICE_BRUTE", "20".into()),
     ]
 }
