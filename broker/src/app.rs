@@ -83,6 +83,7 @@ pub async fn start_at(mut settings: Settings, clock: Clock) -> anyhow::Result<Br
     built.oauth.seed().await.map_err(|fault| anyhow::anyhow!("write the built-in client: {fault}"))?;
     let first_run = built.accounts.first_run_address().await.map_err(|fault| anyhow::anyhow!("{fault}"))?;
     tasks.spawn(janitor::run(built.accounts.clone(), built.oauth.clone(), stop.clone()));
+    tasks.spawn(built.oauth.clone().look_after(stop.clone()));
     tasks.spawn(serve::serve(Serving {
         listener,
         tls,
