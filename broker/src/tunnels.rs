@@ -5,6 +5,7 @@
 //! Invariant: a tunnel token is found by its hash and kept only sealed; when what let an agent in is revoked,
 //! the token it took is replaced and the line it opened is hung up within a second.
 
+pub mod cloudflare;
 pub mod direct;
 mod forward;
 mod rows;
