@@ -31,6 +31,8 @@ pub enum Kind {
     Tunnel,
     /// The one-time address of the first run.
     FirstRun,
+    /// A registered client's secret.
+    Client,
 }
 
 impl Kind {
@@ -44,6 +46,7 @@ impl Kind {
             Self::Link => 'l',
             Self::Tunnel => 't',
             Self::FirstRun => 'f',
+            Self::Client => 'k',
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Invariant: nothing else in the broker reads the environment. A setting that is wrong is named, with what
 //! would be right; a setting that is not known is refused, not skipped.
 
+mod commands;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +16,8 @@ use shared::secret::Secret;
 use url::Url;
 
 use crate::store::Where;
+
+pub use commands::{AddClient, ClientCommand, Command};
 
 /// Latchkey's broker.
 #[derive(Debug, Parser)]
@@ -28,15 +32,6 @@ pub struct Cli {
     /// What to do; without a word, serve
     #[command(subcommand)]
     pub command: Option<Command>,
-}
-
-/// What the broker can be told to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Subcommand)]
-pub enum Command {
-    /// Serve until told to stop (the default)
-    Serve,
-    /// Read all settings, say what they come to, and stop
-    Check,
 }
 
 macro_rules! settings {
@@ -84,6 +79,8 @@ settings! {
     access_token_seconds: u64, "LATCHKEY_ACCESS_TOKEN_SECONDS", "SECONDS";
     /// Days a refresh token lives unused, 1 to 365 [default: 30]
     refresh_token_days: u64, "LATCHKEY_REFRESH_TOKEN_DAYS", "DAYS";
+    /// Seconds in which a refresh token may be shown again because its answer was lost, 0 to 31536000 [default: 31536000]
+    lost_answer_seconds: u64, "LATCHKEY_LOST_ANSWER_SECONDS", "SECONDS";
     /// Seconds an authorization code lives, 30 to 600 [default: 600]
     code_seconds: u64, "LATCHKEY_CODE_SECONDS", "SECONDS";
     /// Seconds a device code lives, 60 to 1800 [default: 900]
@@ -150,6 +147,9 @@ pub struct Lifetimes {
     pub refresh: Duration,
     /// A whole grant, however often it is refreshed: a year.
     pub grant: Duration,
+    /// How long after its first use a refresh token may be shown again, while nothing that came of it was used:
+    /// a program that lost the answer to a power cut comes back when the power does.
+    pub again: Duration,
     /// Authorization codes.
     pub code: Duration,
     /// Device and user codes.
@@ -157,6 +157,7 @@ pub struct Lifetimes {
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
+const YEAR: u64 = 365 * 24 * 3600;
 
 impl Cli {
     /// Puts flags, environment, file and defaults together.
@@ -221,6 +222,7 @@ impl Given {
                 refresh: DAY
                     * u32::try_from(within("refresh_token_days", self.refresh_token_days, 30, 1..=365)?)?,
                 grant: DAY * 365,
+                again: seconds("lost_answer_seconds", self.lost_answer_seconds, YEAR, 0..=YEAR)?,
                 code: seconds("code_seconds", self.code_seconds, 600, 30..=600)?,
                 device: seconds("device_code_seconds", self.device_code_seconds, 900, 60..=1800)?,
             },

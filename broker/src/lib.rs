@@ -18,3 +18,4 @@ pub mod portal; // links and guests
 mod dashboard; // the owner's pages
 mod janitor; // forgetting what has lapsed
 pub mod app; // everything put together
+pub mod commands; // what the operator does on the shell

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use broker::app;
+use broker::clock::Clock;
 use broker::config::{Cli, Command};
+use broker::{app, commands};
 use clap::Parser as _;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,15 +42,18 @@ fn raise_open_files() {
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let settings = cli.settle()?;
-    if cli.command == Some(Command::Check) {
-        println!("{settings:#?}");
-        return Ok(());
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    match cli.command.clone().unwrap_or(Command::Serve) {
+        Command::Serve => runtime.block_on(serve(settings)),
+        Command::Check => {
+            println!("{settings:#?}");
+            Ok(())
+        }
+        Command::Client(command) => {
+            runtime.block_on(commands::client(&settings, Clock::new(), command, &mut std::io::stdout()))
+        }
     }
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")?
-        .block_on(serve(settings))
 }
 
 async fn serve(settings: broker::config::Settings) -> anyhow::Result<()> {

@@ -37,7 +37,8 @@
 
 mod authorize;
 mod bearer;
-mod client;
+pub(crate) mod client;
+pub(crate) mod clients;
 mod consent;
 mod device;
 mod exchange;
@@ -123,7 +124,7 @@ impl OAuth {
     /// Writes the built-in client down, if it is not there.
     pub async fn seed(&self) -> Result<(), Fault> {
         let mut tx = self.0.store.begin().await?;
-        rows::add_client(&mut tx, &Client::agent(), self.0.clock.now()).await?;
+        client::rows::add(&mut tx, &Client::agent(), self.0.clock.now()).await?;
         Ok(tx.commit().await?)
     }
 

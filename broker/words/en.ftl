@@ -301,3 +301,26 @@ oauth-device-done = The device is let in
 oauth-device-done-text = You can close this page and go back to the device. It goes on by itself in a few seconds.
 oauth-device-denied = The device is not let in
 oauth-device-denied-text = You can close this page. If you did not start this yourself, somebody may have tried to get in; nothing was shared with them.
+
+## Clients
+clients-wrong-name = Please give the program a name of 1 to 80 visible characters; people will see it.
+clients-wrong-id = A client_id has 1 to 100 letters, digits, dots, hyphens and underscores.
+clients-wrong-kind = This kind of program cannot be registered here.
+clients-wrong-grant = This grant does not go with the kind of program.
+clients-wrong-scope = One of these rights cannot be given to this program, or none was chosen.
+clients-wrong-secret = Whether a program of this kind keeps a secret is not open: web, Home Assistant, service and resource server do.
+clients-wrong-workspace = A program that asks in its own name must belong to a workspace; it sees nothing else.
+clients-no-address = Please name the address where answers go after people have decided.
+clients-many-addresses = A program has at most 20 addresses.
+clients-address-long = An address has at most 1000 characters.
+clients-address-fragment = An address has no part after a # sign: browsers keep it to themselves.
+clients-address-wildcard = An address is compared letter by letter, so it cannot hold a * sign. Register each one.
+clients-address-characters = An address holds only the letters, digits and signs of a URL. Write everything else as a percent escape.
+clients-address-relative = An address begins with its scheme in small letters, such as https://.
+clients-address-scheme = Use https://, or for an app a scheme that is a domain of yours turned round, such as com.example.app:/callback.
+clients-address-http = Plain http:// is for this very machine only: 127.0.0.1, [::1] or localhost. Everywhere else use https://.
+clients-address-host = The address needs a host in small letters, without user name or password, and a valid port if any.
+clients-address-dots = The path of an address cannot lead up and down again with dots.
+clients-address-private = A scheme of its own is for apps without a secret: any other app could take it.
+clients-address-slash = After a scheme of its own comes a single slash, such as com.example.app:/callback.
+clients-address-query = The query of an address cannot hold code, state, error or iss: those are ours to add.

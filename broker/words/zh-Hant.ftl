@@ -264,3 +264,26 @@ oauth-device-done = 已允許這個裝置
 oauth-device-done-text = 您可以關閉這個頁面並回到裝置。幾秒後它會自動繼續。
 oauth-device-denied = 已拒絕這個裝置
 oauth-device-denied-text = 您可以關閉這個頁面。如果這不是您自己發起的，可能有人試圖進入；沒有向對方分享任何內容。
+
+## Clients
+clients-wrong-name = 請為程式取一個 1 到 80 個可見字元的名稱；大家會看到它。
+clients-wrong-id = client_id 由 1 到 100 個英文字母、數字、句點、連字號和底線組成。
+clients-wrong-kind = 這種程式不能在這裡註冊。
+clients-wrong-grant = 這種授權方式不適用於此類程式。
+clients-wrong-scope = 其中一項權限不能授予這個程式，或者沒有選擇任何權限。
+clients-wrong-secret = 此類程式是否持有密鑰是固定的：網站、Home Assistant、服務和資源伺服器都持有密鑰。
+clients-wrong-workspace = 以自己名義提出請求的程式必須屬於某個工作區；它看不到其他東西。
+clients-no-address = 請填寫使用者決定之後，回應要送往的網址。
+clients-many-addresses = 一個程式最多 20 個網址。
+clients-address-long = 網址最多 1000 個字元。
+clients-address-fragment = 網址不能有 # 之後的部分：瀏覽器不會把它送出。
+clients-address-wildcard = 網址會逐字比對，因此不能含有 * 符號。請逐一註冊。
+clients-address-characters = 網址只能含有 URL 的字母、數字和符號。其他字元請寫成百分號編碼。
+clients-address-relative = 網址以小寫的通訊協定開頭，例如 https://。
+clients-address-scheme = 請使用 https://；應用程式可使用反寫的自有網域作為通訊協定，例如 com.example.app:/callback。
+clients-address-http = 一般的 http:// 只能用於本機：127.0.0.1、[::1] 或 localhost。其他地方請使用 https://。
+clients-address-host = 網址需要小寫的主機名稱，不含使用者名稱或密碼；若有連接埠，必須有效。
+clients-address-dots = 網址的路徑不能用點來回上下層。
+clients-address-private = 自有的通訊協定只適用於沒有密鑰的應用程式：其他應用程式也可能佔用它。
+clients-address-slash = 自有通訊協定之後是單一斜線，例如 com.example.app:/callback。
+clients-address-query = 網址的查詢部分不能含有 code、state、error 或 iss：這些由我們加上。

@@ -6,9 +6,11 @@
 pub mod agents; // paired, started, waited for
 pub mod browser; // Chromium, driven
 pub mod cloudflare; // its API, as it was recorded
+pub mod conformance; // which promises a test cites, and the page that says so
 pub mod guest; // somebody with a link, by the page's own ways
 pub mod home_assistant; // a real one from PyPI, or the one that was given
 pub mod neighbour; // another account of the same broker
+pub mod npm; // what others wrote to measure us by
 pub mod origin; // a Home Assistant's HTTP side alone, that writes down what reaches it
 pub mod owner; // what an owner does on the broker's pages
 pub mod postgres; // a throw-away cluster
@@ -16,11 +18,12 @@ pub mod process; // children that end when we do
 pub mod programs; // broker and agent as programs of their own, to be killed
 pub mod scales; // what broker and agent weigh
 pub mod tap; // what an agent says and hears, written down
+pub mod tree; // the workspace as text
 pub mod until; // waiting for what is meant
 pub mod visitor; // a browser without a screen: cookies, forms, redirects
 pub mod world; // all of it for one story
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,13 +33,21 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 /// An HTTP client that goes straight to loopback (no proxy, every name under `localhost` included), follows no
 /// redirects and gives up after half a minute.
 pub fn http_client() -> reqwest::Client {
+    straight().build().expect("a client without special wishes can be built")
+}
+
+/// The same, from another address of loopback: for the broker it comes from another place.
+pub fn http_client_from(place: Ipv4Addr) -> reqwest::Client {
+    straight().local_address(IpAddr::from(place)).build().expect("loopback has these addresses")
+}
+
+fn straight() -> reqwest::ClientBuilder {
     install_tls();
-    let client = reqwest::Client::builder()
+    reqwest::Client::builder()
         .no_proxy()
         .dns_resolver(Arc::new(Loopback))
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(Duration::from_secs(30));
-    client.build().expect("a client without special wishes can be built")
+        .timeout(Duration::from_secs(30))
 }
 
 /// Names under `localhost` are loopback (RFC 6761 section 6.3), which browsers know and system resolvers may not.

@@ -1,19 +1,23 @@
 //! Looks: what every page must hold, whatever it shows, at every width, light and dark.
 
-use kit::browser::{Browser, DESKTOP, PHONE, Scheme, Viewport};
+use kit::browser::{Browser, DESKTOP, Scheme, Viewport};
 use serde_json::json;
+
+use crate::axe;
 
 const LOOK: &str = include_str!("look.js");
 /// The narrowest phone there is.
 const NARROW: Viewport = Viewport { width: 320, height: 640, mobile: true };
+/// What most phones give a page.
+const SMALL: Viewport = Viewport { width: 360, height: 780, mobile: true };
 /// A fault of a list repeats itself.
 const MOST_TOLD: usize = 12;
 
-/// Looks at the page at 320, 390 and 1280 pixels, light and dark: nothing sticks out or is cut off, words can be
-/// read, controls have names. Takes pictures as `name-…`, and leaves the browser as it was started.
+/// Looks at the page at 320, 360 and 1280 pixels, light and dark: nothing sticks out or is cut off, words can be
+/// read, controls have names, and axe finds nothing. Takes pictures as `name-…`, and leaves the browser as it was started.
 pub async fn survey(browser: &Browser, name: &str) {
     let mut wrong = Vec::new();
-    for (viewport, called) in [(NARROW, "narrow"), (PHONE, "phone"), (DESKTOP, "desktop")] {
+    for (viewport, called) in [(NARROW, "narrow"), (SMALL, "phone"), (DESKTOP, "desktop")] {
         browser.set_viewport(viewport).await.unwrap();
         for (scheme, shade) in [(Scheme::Dark, "dark"), (Scheme::Light, "light")] {
             browser.prefer(scheme).await.unwrap();
@@ -22,6 +26,8 @@ pub async fn survey(browser: &Browser, name: &str) {
             let found = found.as_array().unwrap().iter().filter_map(|sentence| sentence.as_str());
             wrong.extend(found.map(|sentence| format!("{called}, {shade}: {sentence}")));
             if viewport != NARROW {
+                let found = axe::violations(browser).await;
+                wrong.extend(found.iter().map(|sentence| format!("{called}, {shade}: {sentence}")));
                 browser.screenshot(&format!("{name}-{called}-{shade}")).await.unwrap();
             }
         }

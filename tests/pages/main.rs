@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail as loudly as the tests")]
 
+mod axe;
 mod chinese;
 mod front;
 mod guest;

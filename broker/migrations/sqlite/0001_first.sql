@@ -56,28 +56,44 @@ CREATE TABLE tunnel (
 
 CREATE TABLE client (
     client_id TEXT PRIMARY KEY NOT NULL,
+    workspace_id BIGINT REFERENCES workspace (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
     name TEXT NOT NULL,
-    secret_hash BLOB,
+    is_confidential BIGINT NOT NULL,
+    pkce_required BIGINT NOT NULL,
     redirect_uris TEXT NOT NULL,
     grants TEXT NOT NULL,
     scopes TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     disabled_at BIGINT
 );
+CREATE INDEX client_workspace ON client (workspace_id);
+
+CREATE TABLE client_secret (
+    secret_hash BLOB PRIMARY KEY NOT NULL,
+    client_id TEXT NOT NULL REFERENCES client (client_id) ON DELETE CASCADE,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT
+);
+CREATE INDEX client_secret_client ON client_secret (client_id);
 
 CREATE TABLE oauth_grant (
     id BIGINT PRIMARY KEY NOT NULL,
     client_id TEXT NOT NULL REFERENCES client (client_id) ON DELETE CASCADE,
-    account_id BIGINT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    account_id BIGINT REFERENCES account (id) ON DELETE CASCADE,
     home_id BIGINT REFERENCES home (id) ON DELETE CASCADE,
     scopes TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     ends_at BIGINT NOT NULL,
+    used_at BIGINT NOT NULL,
+    used_from TEXT NOT NULL,
     revoked_at BIGINT,
-    revoked_why TEXT
+    revoked_why TEXT,
+    revoked_from TEXT
 );
 CREATE INDEX oauth_grant_account ON oauth_grant (account_id);
 CREATE INDEX oauth_grant_home ON oauth_grant (home_id);
+CREATE INDEX oauth_grant_client ON oauth_grant (client_id);
 
 CREATE TABLE authorization_code (
     code_hash BLOB PRIMARY KEY NOT NULL,

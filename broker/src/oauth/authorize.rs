@@ -12,7 +12,7 @@ use super::client::{Client, GrantType};
 use super::consent::{NotYet, Setting, Subject, notice};
 use super::grant::{Approval, Code, is_challenge};
 use super::refusal::Refusal;
-use super::{OAuth, rows as provider_rows};
+use super::{OAuth, client};
 use crate::accounts::SignedIn;
 use crate::chance::{self, Kind};
 use crate::http::form::Form;
@@ -30,7 +30,8 @@ struct Request {
 /// What a good request asks for.
 struct Wanted {
     scopes: Scopes,
-    challenge: String,
+    /// None from a client that need not send one (PK-11).
+    challenge: Option<String>,
 }
 
 /// What is wrong before there is anywhere to send it: the word that tells the person.
@@ -69,7 +70,7 @@ impl OAuth {
             return Ok(Err(NowhereToGo("oauth-repeated")));
         };
         let known = match id {
-            Some(id) => provider_rows::client(&mut *self.0.store.read().await?, id).await?,
+            Some(id) => client::rows::find(&mut *self.0.store.read().await?, id).await?,
             None => None,
         };
         let Some(client) = known.filter(|client| !client.disabled) else {
@@ -111,13 +112,18 @@ impl OAuth {
     }
 
     /// Flow A, step 4: the code.
-    async fn issue(&self, request: &Request, challenge: String, approval: Approval) -> Result<Answer, Fault> {
+    async fn issue(
+        &self,
+        request: &Request,
+        challenge: Option<String>,
+        approval: Approval,
+    ) -> Result<Answer, Fault> {
         let code = chance::token(Kind::Code);
         let row = Code {
             approval,
             redirect_uri: request.redirect_uri.clone(),
             redirect_uri_sent: request.redirect_uri_sent,
-            challenge: Some(challenge),
+            challenge,
             expires_at: self.0.clock.now().after(self.0.lifetimes.code),
         };
         let mut tx = self.0.store.begin().await?;
@@ -157,16 +163,27 @@ impl Wanted {
             Some("code") => {}
             Some(_) => return Err(Refusal::UnsupportedResponseType),
         }
-        // PKCE for every client (RFC 9700 section 2.1.1), S256 only: a missing method would mean plain (PK-05).
-        let challenge = field("code_challenge")?.ok_or(Refusal::Malformed("code_challenge is missing"))?;
-        if field("code_challenge_method")? != Some("S256") {
-            return Err(Refusal::Malformed("code_challenge_method must be S256"));
-        }
-        if !is_challenge(challenge) {
-            return Err(Refusal::Malformed("code_challenge is not 43 characters of base64url"));
-        }
-        Ok(Self { scopes: client.asked_scopes(field("scope")?)?, challenge: challenge.to_owned() })
+        let challenge = challenge(field("code_challenge")?, field("code_challenge_method")?, client)?;
+        Ok(Self { scopes: client.asked_scopes(field("scope")?)?, challenge })
     }
+}
+
+/// PKCE for every client but those that cannot (RFC 9700 section 2.1.1, PK-01, PK-11), S256 only: a missing
+/// method would mean plain (PK-05). What is sent is held against the verifier, whoever sends it (PK-02).
+fn challenge(sent: Option<&str>, method: Option<&str>, client: &Client) -> Result<Option<String>, Refusal> {
+    let Some(challenge) = sent else {
+        return match (client.pkce_required, method) {
+            (false, None) => Ok(None),
+            _ => Err(Refusal::Malformed("code_challenge is missing")),
+        };
+    };
+    if method != Some("S256") {
+        return Err(Refusal::Malformed("code_challenge_method must be S256"));
+    }
+    if !is_challenge(challenge) {
+        return Err(Refusal::Malformed("code_challenge is not 43 characters of base64url"));
+    }
+    Ok(Some(challenge.to_owned()))
 }
 
 impl Request {
@@ -180,9 +197,11 @@ impl Request {
             ("client_id", self.client.id.clone()),
             ("response_type", "code".to_owned()),
             ("scope", wanted.scopes.to_string()),
-            ("code_challenge", wanted.challenge.clone()),
-            ("code_challenge_method", "S256".to_owned()),
         ];
+        if let Some(challenge) = &wanted.challenge {
+            fields.push(("code_challenge", challenge.clone()));
+            fields.push(("code_challenge_method", "S256".to_owned()));
+        }
         if self.redirect_uri_sent {
             fields.push(("redirect_uri", self.redirect_uri.clone()));
         }

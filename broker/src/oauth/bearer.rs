@@ -5,9 +5,10 @@ use shared::id::GrantId;
 use shared::oauth::{Scope, Scopes};
 
 use super::{OAuth, rows};
-use crate::accounts::Caller;
+use crate::accounts::{Caller, Membership, Role};
 use crate::chance::{self, Kind};
 use crate::http::form::Form;
+use crate::http::limit::place;
 use crate::http::{Asked, Fault};
 
 /// A program that was let in, and for whom it asks.
@@ -40,29 +41,46 @@ impl OAuth {
         let (hash, now) = (chance::hash(token), self.0.clock.now());
         let alive = rows::access(&mut *self.0.store.read().await?, &hash, now).await?;
         let alive = alive.ok_or(Fault::Unauthorized(true))?;
-        let approval = &alive.approval;
-        let memberships = self.0.accounts.memberships(approval.account).await?;
-        if memberships.is_empty() {
-            return Err(Fault::Unauthorized(true));
-        }
+        let caller = self.caller(&alive).await?.ok_or(Fault::Unauthorized(true))?;
         if !alive.is_used {
-            self.note_use(&hash).await?;
+            self.note_use(&hash, alive.family, Some(&place(asked.peer.ip).to_string())).await?;
         }
-        if !approval.scopes.has(needs) {
+        if !alive.approval.scopes.has(needs) {
             return Err(Fault::Forbidden("insufficient_scope", needs.word().to_owned()));
         }
-        Ok(Bearer {
-            caller: Caller { account: Some(approval.account), memberships, home: approval.home },
-            grant: alive.family,
-            scopes: alive.approval.scopes,
-        })
+        Ok(Bearer { caller, grant: alive.family, scopes: alive.approval.scopes })
+    }
+
+    /// For whom a living token speaks: the person who granted it, as what they are now; or, without one, the
+    /// client's own workspace and nothing else (O8), where its scopes are all that limits it.
+    async fn caller(&self, alive: &rows::Alive) -> Result<Option<Caller>, Fault> {
+        let account = alive.approval.account;
+        let memberships = match account {
+            Some(account) => self.0.accounts.memberships(account).await?,
+            None => alive
+                .workspace
+                .map(|workspace| Membership { workspace, role: Role::Admin })
+                .into_iter()
+                .collect(),
+        };
+        let home = alive.approval.home;
+        Ok((!memberships.is_empty()).then_some(Caller { account, memberships, home }))
     }
 
     /// The first use of an access token is what tells a lost answer from a stolen one, so it is on disk before
     /// anything is answered.
-    async fn note_use(&self, hash: &[u8]) -> Result<(), Fault> {
+    /// The family comes first, as everywhere.
+    pub(super) async fn note_use(
+        &self,
+        hash: &[u8],
+        family: GrantId,
+        from: Option<&str>,
+    ) -> Result<(), Fault> {
         let now = self.0.clock.now();
         let mut tx = self.0.store.begin().await?;
+        if let Some(from) = from {
+            rows::see_family(&mut tx, family, from, now).await?;
+        }
         if rows::use_token(&mut tx, hash, now).await? {
             return Ok(tx.commit().await?);
         }

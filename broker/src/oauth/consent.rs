@@ -234,7 +234,7 @@ impl OAuth {
                 }
             }
         };
-        Ok(Approval { account: person.account, home, scopes: choice.scopes })
+        Ok(Approval { account: Some(person.account), home, scopes: choice.scopes })
     }
 }
 

@@ -17,7 +17,7 @@ use super::client::{Client, GrantType};
 use super::consent::{NotYet, Setting, Subject, Waiting, notice};
 use super::refusal::Wrong;
 use super::user_code::UserCode;
-use super::{OAuth, rows as provider_rows};
+use super::{OAuth, client};
 use crate::accounts::SignedIn;
 use crate::chance::{self, Kind};
 use crate::clock::Timestamp;
@@ -171,7 +171,7 @@ impl OAuth {
             let by_you = seen.decided_by == Some(person.account.number());
             return Ok(if by_you { Found::LetInByYou } else { Found::Nothing });
         }
-        let client = provider_rows::client(&mut db, &seen.client).await?.filter(|client| !client.disabled);
+        let client = client::rows::find(&mut db, &seen.client).await?.filter(|client| !client.disabled);
         Ok(client.map_or(Found::Nothing, |client| Found::Open { code, client, seen }))
     }
 

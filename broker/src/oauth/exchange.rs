@@ -1,4 +1,5 @@
-//! The token endpoint: a code, a refresh token or a device code becomes a pair of tokens, once.
+//! The token endpoint: a code, a refresh token or a device code becomes a pair of tokens, once; a client's own
+//! credentials become an access token.
 //!
 //! Each exchange is one transaction that begins with the row everybody else would need. What was refused for
 //! good (a burnt code, an ended family) is committed too.
@@ -9,11 +10,13 @@ use shared::id::GrantId;
 use shared::oauth::TokenAnswer;
 use tracing::{info, warn};
 
-use super::client::{Claim, Client, GrantType};
+use super::client::claim::Claim;
+use super::client::{Client, GrantType};
 use super::grant::{Approval, Family, Proof, Turn, narrowed};
 use super::refusal::{Refusal, Wrong};
+use super::revoke::Why;
 use super::token::Pair;
-use super::{OAuth, authorize, device, rows};
+use super::{OAuth, authorize, client, device, rows};
 use crate::chance::{self, Kind};
 use crate::clock::Timestamp;
 use crate::http::Asked;
@@ -31,8 +34,18 @@ enum Ask<'a> {
     Code { code: &'a str, proof: Proof<'a> },
     /// RFC 6749 section 6.
     Refresh { token: &'a str, scope: Option<&'a str> },
+    /// RFC 6749 section 4.4.2.
+    Client { scope: Option<&'a str> },
     /// RFC 8628 section 3.4.
     Device { code: &'a str },
+}
+
+/// Who asks, from where, when.
+#[derive(Debug, Clone, Copy)]
+struct By<'a> {
+    client: &'a Client,
+    from: &'a str,
+    now: Timestamp,
 }
 
 impl<'a> Ask<'a> {
@@ -52,6 +65,7 @@ impl<'a> Ask<'a> {
                 token: form.optional("refresh_token")?.ok_or(missing("refresh_token is missing"))?,
                 scope: form.optional("scope")?,
             },
+            GrantType::Client => Self::Client { scope: form.optional("scope")? },
             GrantType::Device => {
                 Self::Device { code: form.optional("device_code")?.ok_or(missing("device_code is missing"))? }
             }
@@ -72,13 +86,14 @@ impl OAuth {
             let client = self.authenticate(claim).await?;
             let (grant, ask) = Ask::read(form)?;
             client.may(grant)?;
+            let from = place(asked.peer.ip).to_string();
             for _ in 1..TRIES {
-                match self.try_exchange(&client, ask).await {
+                match self.try_exchange(&client, &from, ask).await {
                     Err(Wrong::Store(failure)) if rows::is_lost_race(&failure) => {}
                     other => return other,
                 }
             }
-            self.try_exchange(&client, ask).await
+            self.try_exchange(&client, &from, ask).await
         })
         .await
     }
@@ -104,17 +119,19 @@ impl OAuth {
 
     /// The client that asks (RFC 6749 section 2.3).
     pub(super) async fn authenticate(&self, claim: &Claim) -> Result<Client, Wrong> {
-        let known = rows::client(&mut *self.0.store.read().await?, &claim.id).await?;
+        let now = self.0.clock.now();
+        let known = client::rows::known(&mut *self.0.store.read().await?, &claim.id, now).await?;
         Ok(claim.prove(known)?)
     }
 
-    async fn try_exchange(&self, client: &Client, ask: Ask<'_>) -> Result<TokenAnswer, Wrong> {
-        let now = self.0.clock.now();
+    async fn try_exchange(&self, client: &Client, from: &str, ask: Ask<'_>) -> Result<TokenAnswer, Wrong> {
+        let by = By { client, from, now: self.0.clock.now() };
         let tx = self.0.store.begin().await?;
         match ask {
-            Ask::Code { code, proof } => self.redeem_code(tx, client, code, proof, now).await,
-            Ask::Refresh { token, scope } => self.refresh(tx, client, token, scope, now).await,
-            Ask::Device { code } => self.poll(tx, client, code, now).await,
+            Ask::Code { code, proof } => self.redeem_code(tx, by, code, proof).await,
+            Ask::Refresh { token, scope } => self.refresh(tx, by, token, scope).await,
+            Ask::Client { scope } => self.in_its_own_name(tx, by, scope).await,
+            Ask::Device { code } => self.poll(tx, by, code).await,
         }
     }
 
@@ -122,21 +139,20 @@ impl OAuth {
     async fn redeem_code(
         &self,
         mut tx: Tx,
-        client: &Client,
+        by: By<'_>,
         code: &str,
         proof: Proof<'_>,
-        now: Timestamp,
     ) -> Result<TokenAnswer, Wrong> {
         let hash = hash(Kind::Code, code)?;
-        let Some(spent) = authorize::rows::spend(&mut tx, &hash, &client.id, now).await? else {
-            return Err(self.replayed(tx, client, &hash, now).await?.into());
+        let Some(spent) = authorize::rows::spend(&mut tx, &hash, &by.client.id, by.now).await? else {
+            return Err(self.replayed(tx, by, &hash).await?.into());
         };
-        match spent.redeem(now, proof) {
+        match spent.redeem(by.now, proof) {
             Ok(approval) => {
-                let (family, pair) = self.begin_family(&mut tx, client, approval, now).await?;
+                let (family, pair) = self.begin_family(&mut tx, by, approval).await?;
                 authorize::rows::note_bought(&mut tx, &hash, family.id).await?;
                 tx.commit().await?;
-                Ok(pair.answer(&family, now))
+                Ok(pair.answer(&family, by.now))
             }
             Err(refusal) => {
                 tx.commit().await?;
@@ -146,18 +162,12 @@ impl OAuth {
     }
 
     /// A code that cannot be spent: unknown, or shown again, and then what it bought is taken back (TK-07).
-    async fn replayed(
-        &self,
-        mut tx: Tx,
-        client: &Client,
-        hash: &[u8],
-        now: Timestamp,
-    ) -> Result<Refusal, Wrong> {
-        match authorize::rows::bought(&mut tx, hash, &client.id).await? {
+    async fn replayed(&self, mut tx: Tx, by: By<'_>, hash: &[u8]) -> Result<Refusal, Wrong> {
+        match authorize::rows::bought(&mut tx, hash, &by.client.id).await? {
             None => Ok(Refusal::UnknownGrant),
             Some(None) => Ok(Refusal::DeadGrant),
             Some(Some(family)) => {
-                self.end(tx, family, "code shown again", now).await?;
+                self.end(tx, family, Why::CodeAgain, Some(by.from)).await?;
                 Ok(Refusal::DeadGrant)
             }
         }
@@ -167,16 +177,15 @@ impl OAuth {
     async fn refresh(
         &self,
         mut tx: Tx,
-        client: &Client,
+        by: By<'_>,
         token: &str,
         scope: Option<&str>,
-        now: Timestamp,
     ) -> Result<TokenAnswer, Wrong> {
-        let hash = hash(Kind::Refresh, token)?;
-        let family = rows::hold_family(&mut tx, &hash, &client.id).await?.ok_or(Refusal::UnknownGrant)?;
-        let turn = rows::refresh(&mut tx, &hash).await?.turn(now, &family)?;
+        let (hash, now) = (hash(Kind::Refresh, token)?, by.now);
+        let family = rows::hold_family(&mut tx, &hash, &by.client.id).await?.ok_or(Refusal::UnknownGrant)?;
+        let turn = rows::refresh(&mut tx, &hash).await?.turn(now, &family, self.0.lifetimes.again)?;
         let scopes = match turn {
-            Turn::Reuse => return Err(self.reused(tx, client, &family, now).await?.into()),
+            Turn::Reuse => return Err(self.reused(tx, by, &family).await?.into()),
             Turn::First | Turn::Again => narrowed(scope, &family.approval.scopes)?,
         };
         let is_ours = match turn {
@@ -184,8 +193,9 @@ impl OAuth {
             _ => rows::supersede(&mut tx, &hash, now).await?,
         };
         if !is_ours {
-            return Err(self.reused(tx, client, &family, now).await?.into());
+            return Err(self.reused(tx, by, &family).await?.into());
         }
+        rows::see_family(&mut tx, family.id, by.from, now).await?;
         let pair = Pair::mint(&family, &scopes, true, now, &self.0.lifetimes);
         for minted in pair.minted() {
             rows::add_token(&mut tx, family.id, minted, Some(&hash), now).await?;
@@ -195,39 +205,27 @@ impl OAuth {
     }
 
     /// Two hold one line: nobody can tell which of them is honest, so both lose it (RFC 9700 section 4.14.2).
-    async fn reused(
-        &self,
-        tx: Tx,
-        client: &Client,
-        family: &Family,
-        now: Timestamp,
-    ) -> Result<Refusal, Wrong> {
-        warn!(grant.id = %family.id, client = client.id, account.id = %family.approval.account,
-            "a refresh token was used twice; its grant ends");
-        self.end(tx, family.id, "reuse", now).await?;
+    async fn reused(&self, tx: Tx, by: By<'_>, family: &Family) -> Result<Refusal, Wrong> {
+        warn!(grant.id = %family.id, client = by.client.id, account.id = ?family.approval.account,
+            from = by.from, "a refresh token was used twice; its grant ends");
+        self.end(tx, family.id, Why::Reuse, Some(by.from)).await?;
         Ok(Refusal::DeadGrant)
     }
 
     /// Flow B, steps 5 and 6.
-    async fn poll(
-        &self,
-        mut tx: Tx,
-        client: &Client,
-        code: &str,
-        now: Timestamp,
-    ) -> Result<TokenAnswer, Wrong> {
+    async fn poll(&self, mut tx: Tx, by: By<'_>, code: &str) -> Result<TokenAnswer, Wrong> {
         let hash = hash(Kind::Device, code)?;
-        let before = device::rows::hold(&mut tx, &hash, &client.id).await?.ok_or(Refusal::UnknownGrant)?;
+        let before = device::rows::hold(&mut tx, &hash, &by.client.id).await?.ok_or(Refusal::UnknownGrant)?;
         let mut device = before.clone();
-        let polled = device.poll(now);
+        let polled = device.poll(by.now);
         if device != before {
             device::rows::save(&mut tx, &hash, &device).await?;
         }
         match polled {
             Ok(approval) => {
-                let (family, pair) = self.begin_family(&mut tx, client, approval, now).await?;
+                let (family, pair) = self.begin_family(&mut tx, by, approval).await?;
                 tx.commit().await?;
-                Ok(pair.answer(&family, now))
+                Ok(pair.answer(&family, by.now))
             }
             Err(refusal) => {
                 tx.commit().await?;
@@ -236,27 +234,47 @@ impl OAuth {
         }
     }
 
-    /// The first pair of a new family.
+    /// Flow E: a program in its own name. It has its credentials, so it needs no refresh token (CC-02), and what
+    /// it gets ends with the access token.
+    async fn in_its_own_name(
+        &self,
+        mut tx: Tx,
+        by: By<'_>,
+        scope: Option<&str>,
+    ) -> Result<TokenAnswer, Wrong> {
+        // Whoever cannot prove who it is has no name of its own (CC-01); registration knows that too.
+        if !by.client.is_confidential {
+            return Err(Refusal::NotForThisClient.into());
+        }
+        let approval = Approval { account: None, home: None, scopes: by.client.own_scopes(scope)? };
+        let (family, pair) = self.begin_family(&mut tx, by, approval).await?;
+        tx.commit().await?;
+        Ok(pair.answer(&family, by.now))
+    }
+
+    /// The first tokens of a new family.
     async fn begin_family(
         &self,
         tx: &mut Tx,
-        client: &Client,
+        by: By<'_>,
         approval: Approval,
-        now: Timestamp,
     ) -> Result<(Family, Pair), Wrong> {
+        let By { client, from, now } = by;
+        let of_a_person = approval.account.is_some();
+        let lives = &self.0.lifetimes;
         let family = Family {
             id: GrantId::from_random_bits(chance::bits()),
             approval,
-            ends_at: now.after(self.0.lifetimes.grant),
+            ends_at: now.after(if of_a_person { lives.grant } else { lives.access }),
             is_revoked: false,
         };
-        rows::add_family(tx, &client.id, &family, now).await?;
-        let refreshes = client.may(GrantType::Refresh).is_ok();
-        let pair = Pair::mint(&family, &family.approval.scopes, refreshes, now, &self.0.lifetimes);
+        rows::add_family(tx, &client.id, &family, from, now).await?;
+        let refreshes = of_a_person && client.may(GrantType::Refresh).is_ok();
+        let pair = Pair::mint(&family, &family.approval.scopes, refreshes, now, lives);
         for minted in pair.minted() {
             rows::add_token(tx, family.id, minted, None, now).await?;
         }
-        info!(grant.id = %family.id, client = client.id, account.id = %family.approval.account,
+        info!(grant.id = %family.id, client = client.id, account.id = ?family.approval.account,
             scopes = %family.approval.scopes, "a grant begins");
         Ok((family, pair))
     }

@@ -19,11 +19,11 @@ const SLOWER: Duration = Duration::from_secs(5);
 /// Timers of clients may be early by a little.
 const EARLY: Duration = Duration::from_millis(100);
 
-/// What a person granted: the beginning of a family.
+/// What was granted: the beginning of a family.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approval {
-    /// Who granted it.
-    pub account: AccountId,
+    /// Who granted it; nobody, where a program asked in its own name (RFC 6749 section 4.4).
+    pub account: Option<AccountId>,
     /// The one home it is for, if it is for one.
     pub home: Option<HomeId>,
     /// What may be done.
@@ -165,8 +165,8 @@ impl Device {
 pub struct Refresh {
     /// When it lapses.
     pub expires_at: Timestamp,
-    /// It was exchanged at least once.
-    pub is_used: bool,
+    /// When it was first exchanged.
+    pub used_at: Option<Timestamp>,
     /// Its parent was exchanged again before it was used: a successor nobody was known to hold.
     pub is_superseded: bool,
     /// Something that came after it was used: an access token presented, a refresh token exchanged. For a
@@ -190,16 +190,18 @@ impl Refresh {
     ///
     /// A client that never got the answer asks again with the same token; that is told from theft by whether
     /// a successor was used. A superseded token is refused, and ends the family only when what took its place
-    /// is in use: until then it is one client with two answers.
-    pub fn turn(&self, now: Timestamp, family: &Family) -> Result<Turn, Refusal> {
+    /// is in use: until then it is one client with two answers. A client that comes back later than `again`
+    /// after its first try is taken for somebody else's.
+    pub fn turn(&self, now: Timestamp, family: &Family, again: Duration) -> Result<Turn, Refusal> {
         if family.is_revoked || family.ends_at <= now || self.expires_at <= now {
             return Err(Refusal::DeadGrant);
         }
-        match (self.is_superseded, self.is_used, self.moved_on) {
+        match (self.is_superseded, self.used_at, self.moved_on) {
             (_, _, true) => Ok(Turn::Reuse),
             (true, _, false) => Err(Refusal::DeadGrant),
-            (false, true, false) => Ok(Turn::Again),
-            (false, false, false) => Ok(Turn::First),
+            (false, Some(first), false) if now.since(first) > again => Ok(Turn::Reuse),
+            (false, Some(_), false) => Ok(Turn::Again),
+            (false, None, false) => Ok(Turn::First),
         }
     }
 }

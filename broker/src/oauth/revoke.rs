@@ -10,9 +10,36 @@ use tracing::info;
 use super::refusal::{Refusal, Wrong};
 use super::{OAuth, authorize, device, rows};
 use crate::chance::{self, Kind};
-use crate::clock::Timestamp;
 use crate::http::{Asked, Fault};
 use crate::store::Tx;
+
+/// Why a grant ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Its client gave it back (RFC 7009).
+    Client,
+    /// The person took it back.
+    Person,
+    /// A refresh token was shown by two (RFC 9700 section 4.14.2).
+    Reuse,
+    /// A code was shown again (RFC 6749 section 4.1.2).
+    CodeAgain,
+    /// The home it was for is gone.
+    Home,
+}
+
+impl Why {
+    /// The word in the database and the log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Person => "person",
+            Self::Reuse => "reuse",
+            Self::CodeAgain => "code-again",
+            Self::Home => "home",
+        }
+    }
+}
 
 impl OAuth {
     /// `POST /oauth2/revoke`: flow D. Unknown tokens and those of other clients are answered alike (RV-03,
@@ -26,25 +53,25 @@ impl OAuth {
             }
             let mut tx = self.0.store.begin().await?;
             if let Some(family) = rows::family_of(&mut tx, &chance::hash(token), &client.id).await? {
-                self.end(tx, family, "revoked by its client", self.0.clock.now()).await?;
+                self.end(tx, family, Why::Client, None).await?;
             }
             Ok(())
         })
         .await
     }
 
-    /// Ends a grant, and tells once it is on disk.
+    /// Ends a grant, and tells once it is on disk. `from` is where a token came from that should not have.
     pub(super) async fn end(
         &self,
         mut tx: Tx,
         family: GrantId,
-        why: &str,
-        now: Timestamp,
+        why: Why,
+        from: Option<&str>,
     ) -> Result<(), Wrong> {
-        let ended = rows::end_family(&mut tx, family, why, now).await?;
+        let ended = rows::end_family(&mut tx, family, why.word(), from, self.0.clock.now()).await?;
         tx.commit().await?;
         if ended {
-            info!(grant.id = %family, why, "a grant ends");
+            info!(grant.id = %family, why = why.word(), "a grant ends");
             self.tell(family);
         }
         Ok(())
@@ -57,7 +84,7 @@ impl OAuth {
         // First what would buy a grant: who is buying now is waited for, and their grant is found below.
         authorize::rows::forget_home(&mut tx, home).await?;
         device::rows::forget_home(&mut tx, home).await?;
-        let ended = rows::end_families_of_home(&mut tx, home, "its home goes", now).await?;
+        let ended = rows::end_families_of_home(&mut tx, home, Why::Home.word(), now).await?;
         tx.commit().await?;
         info!(home.id = %home, grants = ended.len(), "a home's grants end");
         ended.into_iter().for_each(|family| self.tell(family));
@@ -91,7 +118,7 @@ impl OAuth {
         }
     }
 
-    fn tell(&self, family: GrantId) {
+    pub(super) fn tell(&self, family: GrantId) {
         // Nobody listens: nothing is open.
         _ = self.0.ended.send(family);
     }

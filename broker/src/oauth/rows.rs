@@ -5,12 +5,11 @@
 
 use std::time::Duration;
 
-use shared::id::{GrantId, HomeId, WorkspaceId};
+use shared::id::{AccountId, GrantId, HomeId, WorkspaceId};
 use shared::oauth::Scopes;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::client::{Client, GrantType};
 use super::grant::{Approval, Family, Refresh};
 use super::token::Minted;
 use crate::chance::Kind;
@@ -35,9 +34,9 @@ pub(super) fn scopes(row: &AnyRow, column: &str) -> Result<Scopes> {
 
 /// Reads `account_id`, `home_id` and `scopes`.
 pub(super) fn approval(row: &AnyRow) -> Result<Approval> {
-    let home: Option<i64> = row.try_get("home_id")?;
+    let (account, home): (Option<i64>, Option<i64>) = (row.try_get("account_id")?, row.try_get("home_id")?);
     Ok(Approval {
-        account: id(row, "account_id")?,
+        account: account.map(AccountId::try_from).transpose().map_err(odd)?,
         home: home.map(HomeId::try_from).transpose().map_err(odd)?,
         scopes: scopes(row, "scopes")?,
     })
@@ -49,61 +48,25 @@ pub fn is_lost_race(failure: &Failure) -> bool {
     code.is_some_and(|code| matches!(&*code, "40001" | "40P01"))
 }
 
-pub async fn client(db: &mut Db, client_id: &str) -> Result<Option<Client>> {
-    let row = sqlx::query(
-        "SELECT client_id, name, secret_hash, redirect_uris, grants, scopes, disabled_at
-         FROM client WHERE client_id = $1",
-    )
-    .bind(client_id)
-    .fetch_optional(db)
-    .await?;
-    row.map(|row| {
-        let words = |column| row.try_get::<String, _>(column);
-        Ok(Client {
-            id: words("client_id")?,
-            name: words("name")?,
-            secret_hash: row.try_get("secret_hash")?,
-            redirect_uris: words("redirect_uris")?.split_whitespace().map(str::to_owned).collect(),
-            // A grant this program does not know comes from a newer one and is not offered here.
-            grants: words("grants")?.split_whitespace().filter_map(GrantType::parse).collect(),
-            scopes: scopes(&row, "scopes")?,
-            disabled: row.try_get::<Option<i64>, _>("disabled_at")?.is_some(),
-        })
-    })
-    .transpose()
-}
-
-/// Writes a client down; one that is there stays as it is.
-pub async fn add_client(db: &mut Db, client: &Client, now: Timestamp) -> Result<()> {
-    let grants: Vec<_> = client.grants.iter().map(|grant| grant.word()).collect();
+pub async fn add_family(
+    db: &mut Db,
+    client: &str,
+    family: &Family,
+    from: &str,
+    now: Timestamp,
+) -> Result<()> {
     sqlx::query(
-        "INSERT INTO client (client_id, name, secret_hash, redirect_uris, grants, scopes, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (client_id) DO NOTHING",
-    )
-    .bind(&client.id)
-    .bind(&client.name)
-    .bind(client.secret_hash.clone())
-    .bind(client.redirect_uris.join(" "))
-    .bind(grants.join(" "))
-    .bind(client.scopes.to_string())
-    .bind(now.millis())
-    .execute(db)
-    .await
-    .map(drop)
-}
-
-pub async fn add_family(db: &mut Db, client: &str, family: &Family, now: Timestamp) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO oauth_grant (id, client_id, account_id, home_id, scopes, created_at, ends_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO oauth_grant (id, client_id, account_id, home_id, scopes, created_at, ends_at, used_at, used_from)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $6, $8)",
     )
     .bind(family.id.number())
     .bind(client)
-    .bind(family.approval.account.number())
+    .bind(family.approval.account.map(AccountId::number))
     .bind(family.approval.home.map(HomeId::number))
     .bind(family.approval.scopes.to_string())
     .bind(now.millis())
     .bind(family.ends_at.millis())
+    .bind(from)
     .execute(db)
     .await
     .map(drop)
@@ -179,7 +142,7 @@ pub async fn refresh(db: &mut Db, token: &[u8]) -> Result<Refresh> {
     };
     Ok(Refresh {
         expires_at: moment(&row, "expires_at")?,
-        is_used: row.try_get::<Option<i64>, _>("used_at")?.is_some(),
+        used_at: row.try_get::<Option<i64>, _>("used_at")?.map(Timestamp::from_millis),
         is_superseded,
         moved_on: used.is_some(),
     })
@@ -215,14 +178,33 @@ pub async fn supersede(db: &mut Db, parent: &[u8], now: Timestamp) -> Result<boo
     Ok(used.is_none())
 }
 
+/// Notes that a family was used just now, and from where.
+pub async fn see_family(db: &mut Db, family: GrantId, from: &str, now: Timestamp) -> Result<()> {
+    sqlx::query("UPDATE oauth_grant SET used_at = $2, used_from = $3 WHERE id = $1")
+        .bind(family.number())
+        .bind(now.millis())
+        .bind(from)
+        .execute(db)
+        .await
+        .map(drop)
+}
+
 /// Ends a family; false when it had ended.
-pub async fn end_family(db: &mut Db, family: GrantId, why: &str, now: Timestamp) -> Result<bool> {
+pub async fn end_family(
+    db: &mut Db,
+    family: GrantId,
+    why: &str,
+    from: Option<&str>,
+    now: Timestamp,
+) -> Result<bool> {
     let done = sqlx::query(
-        "UPDATE oauth_grant SET revoked_at = $2, revoked_why = $3 WHERE id = $1 AND revoked_at IS NULL",
+        "UPDATE oauth_grant SET revoked_at = $2, revoked_why = $3, revoked_from = $4
+         WHERE id = $1 AND revoked_at IS NULL",
     )
     .bind(family.number())
     .bind(now.millis())
     .bind(why)
+    .bind(from)
     .execute(db)
     .await?;
     Ok(done.rows_affected() > 0)
@@ -285,13 +267,15 @@ pub struct Alive {
     pub family: GrantId,
     /// For whom.
     pub approval: Approval,
+    /// Whose the client is.
+    pub workspace: Option<WorkspaceId>,
     /// Whether it was presented before.
     pub is_used: bool,
 }
 
 pub async fn access(db: &mut Db, token: &[u8], now: Timestamp) -> Result<Option<Alive>> {
     let row = sqlx::query(
-        "SELECT g.id, g.account_id, g.home_id, t.scopes, t.used_at
+        "SELECT g.id, g.account_id, g.home_id, t.scopes, t.used_at, c.workspace_id
          FROM token t JOIN oauth_grant g ON g.id = t.grant_id JOIN client c ON c.client_id = g.client_id
          WHERE t.token_hash = $1 AND t.kind = 'access' AND t.revoked_at IS NULL AND t.expires_at > $2
          AND g.revoked_at IS NULL AND g.ends_at > $2 AND c.disabled_at IS NULL",
@@ -301,9 +285,11 @@ pub async fn access(db: &mut Db, token: &[u8], now: Timestamp) -> Result<Option<
     .fetch_optional(db)
     .await?;
     row.map(|row| {
+        let workspace: Option<i64> = row.try_get("workspace_id")?;
         Ok(Alive {
             family: id(&row, "id")?,
             approval: approval(&row)?,
+            workspace: workspace.map(WorkspaceId::try_from).transpose().map_err(odd)?,
             is_used: row.try_get::<Option<i64>, _>("used_at")?.is_some(),
         })
     })

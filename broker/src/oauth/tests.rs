@@ -115,6 +115,7 @@ impl Provider {
             access: Duration::from_secs(3600),
             refresh: day * 30,
             grant: day * 365,
+            again: day * 365,
             code: Duration::from_secs(600),
             device: Duration::from_secs(900),
         };
@@ -163,13 +164,16 @@ impl Provider {
         let client = Client {
             id: id.to_owned(),
             name: format!("The <b>{id}</b> program"),
-            secret_hash: secret.map(chance::hash),
+            is_confidential: secret.is_some(),
             redirect_uris: vec![format!("https://{id}.example/cb?a=b")],
             scopes: Scopes::parse("workspace:read smarthome:read smarthome:tunnel").unwrap(),
             ..Client::agent()
         };
-        let mut tx = self.store.begin().await.unwrap();
-        rows::add_client(&mut tx, &client, self.clock.now()).await.unwrap();
+        let (mut tx, now) = (self.store.begin().await.unwrap(), self.clock.now());
+        assert!(client::rows::add(&mut tx, &client, now).await.unwrap());
+        if let Some(secret) = secret {
+            client::rows::add_secret(&mut tx, id, &chance::hash(secret), now).await.unwrap();
+        }
         tx.commit().await.unwrap();
         client
     }

@@ -46,6 +46,11 @@ impl Program {
         Self { http: kit::http_client(), origin: origin.to_owned() }
     }
 
+    /// The same program on another machine, the `n`th.
+    pub fn elsewhere(&self, n: u8) -> Self {
+        Self { http: kit::http_client_from([127, 0, 1, n].into()), origin: self.origin.clone() }
+    }
+
     /// The address of its authorization request.
     pub fn request(&self, state: &str) -> String {
         let query = Serializer::new(String::new())

@@ -30,56 +30,82 @@ fn good(answers: &[Said]) -> Vec<&Said> {
     answers.iter().filter(|said| said.status == StatusCode::OK).collect()
 }
 
-/// Fifty uses at once of a code, of a device code and of a refresh token: one line lives (F-09).
-async fn weather(world: &World, programs: &[Program]) {
-    let (program, owner) = (&programs[0], world.owner());
-    let page = owner.visitor.get(&program.request("s t&a=te")).await.unwrap();
-    let code = program.code(&owner.visitor, &page).await;
+/// Storms on end.
+const ROUNDS: u8 = 20;
+
+/// Twenty times fifty uses at once of a code, of a device code and of a refresh token: one line lives (F-09); and
+/// fifty refreshes beside a revocation: none does.
+async fn weather(world: &World, brokers: &[Program]) {
+    for round in 1..=ROUNDS {
+        // Each round from another place: one place may begin ten devices a minute.
+        let programs: Vec<Program> = brokers.iter().map(|program| program.elsewhere(round)).collect();
+        one_code(world, &programs).await;
+        let refresh = one_device_code(world, &programs).await;
+        let refresh = one_refresh_token(&programs, &refresh).await;
+        revoked_meanwhile(&programs, &refresh, usize::from(round)).await;
+    }
+}
+
+async fn one_code(world: &World, programs: &[Program]) {
+    let visitor = &world.owner().visitor;
+    let page = visitor.get(&programs[0].request("s t&a=te")).await.unwrap();
+    let code = programs[0].code(visitor, &page).await;
     let answers = at_once(programs, |program| {
         let code = code.clone();
         async move { program.redeem(&code).await }
     })
     .await;
     assert_eq!(good(&answers).len(), 1, "TK-24");
+    // The others showed it again, and with that took back what it had bought.
+    let bought = good(&answers)[0].text("access_token");
+    assert_eq!(programs[0].call(&bought).await, StatusCode::UNAUTHORIZED, "TK-07");
+}
 
-    let device = program.device().await;
-    owner.allow_by_code(&device.text("user_code"), "Lake House").await.unwrap();
+/// Gives the refresh token of the one line.
+async fn one_device_code(world: &World, programs: &[Program]) -> String {
+    let device = programs[0].device().await;
+    world.owner().allow_by_code(&device.text("user_code"), "Lake House").await.unwrap();
     let answers = at_once(programs, |program| {
         let code = device.text("device_code");
         async move { program.poll(&code).await }
     })
     .await;
     let [tokens] = good(&answers)[..] else { panic!("F-09: {answers:?}") };
-    let refresh = tokens.text("refresh_token");
+    tokens.text("refresh_token")
+}
 
+/// Gives the refresh token of the one line that is left.
+async fn one_refresh_token(programs: &[Program], refresh: &str) -> String {
     let answers = at_once(programs, |program| {
-        let refresh = refresh.clone();
+        let refresh = refresh.to_owned();
         async move { program.refresh(&refresh).await }
     })
     .await;
     let mut alive = vec![];
     for said in good(&answers) {
-        if program.call(&said.text("access_token")).await == StatusCode::OK {
+        if programs[0].call(&said.text("access_token")).await == StatusCode::OK {
             alive.push(said.text("refresh_token"));
         }
     }
     assert_eq!(alive.len(), 1, "RT-06");
-    let refresh = alive.remove(0);
+    alive.remove(0)
+}
 
+/// A revocation at one of the brokers, while all of them are asked for fresh tokens.
+async fn revoked_meanwhile(programs: &[Program], refresh: &str, round: usize) {
     let mut asking = JoinSet::new();
     for program in programs.iter().cycle().take(AT_ONCE) {
-        let (program, refresh) = (program.clone(), refresh.clone());
+        let (program, refresh) = (program.clone(), refresh.to_owned());
         asking.spawn(async move { program.refresh(&refresh).await });
     }
-    let revoked = program.post(path::REVOKE, &[("token", &refresh)]).await;
+    let revoked = programs[round % programs.len()].post(path::REVOKE, &[("token", refresh)]).await;
     assert_eq!(revoked.status, StatusCode::OK);
-    for said in good(&asking.join_all().await) {
+    let answers = asking.join_all().await;
+    assert!(answers.iter().all(|said| !said.status.is_server_error()), "F-09: {answers:?}");
+    for (said, program) in good(&answers).into_iter().zip(programs.iter().cycle()) {
         assert_eq!(program.call(&said.text("access_token")).await, StatusCode::UNAUTHORIZED, "RT-16");
-        assert_eq!(
-            program.refresh(&said.text("refresh_token")).await.text("error"),
-            "invalid_grant",
-            "RT-16"
-        );
+        let refused = program.refresh(&said.text("refresh_token")).await;
+        assert_eq!(refused.text("error"), "invalid_grant", "RT-16");
     }
 }
 

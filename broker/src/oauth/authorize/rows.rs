@@ -1,6 +1,6 @@
 //! The rows of authorization codes.
 
-use shared::id::{GrantId, HomeId};
+use shared::id::{AccountId, GrantId, HomeId};
 use sqlx::Row as _;
 
 use crate::clock::Timestamp;
@@ -15,7 +15,7 @@ pub async fn add(db: &mut Db, hash: &[u8], client: &str, code: &Code) -> Result<
     )
     .bind(hash)
     .bind(client)
-    .bind(code.approval.account.number())
+    .bind(code.approval.account.map(AccountId::number))
     .bind(code.approval.home.map(HomeId::number))
     .bind(code.approval.scopes.to_string())
     .bind(&code.redirect_uri)

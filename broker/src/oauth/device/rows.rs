@@ -203,7 +203,7 @@ pub async fn approve(db: &mut Db, code: &UserCode, approval: &Approval) -> Resul
          WHERE user_code = $1 AND standing = 'claimed' AND account_id = $2",
     )
     .bind(code.letters())
-    .bind(approval.account.number())
+    .bind(approval.account.map(AccountId::number))
     .bind(approval.home.map(HomeId::number))
     .bind(approval.scopes.to_string())
     .execute(db)

@@ -6,13 +6,15 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 /// Of RFC 7636 appendix B.
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(0).after(Duration::from_secs(seconds))
 }
 
 fn approval() -> Approval {
     let account = AccountId::from_random_bits(1 << 20);
-    Approval { account, home: None, scopes: Scopes::agent() }
+    Approval { account: Some(account), home: None, scopes: Scopes::agent() }
 }
 
 fn code() -> Code {
@@ -123,19 +125,27 @@ fn a_refresh_token_by_what_became_of_its_line() {
         ends_at: at(1000),
         is_revoked: false,
     };
-    let fresh = Refresh { expires_at: at(100), is_used: false, is_superseded: false, moved_on: false };
-    let used = Refresh { is_used: true, ..fresh };
+    let fresh = Refresh { expires_at: at(100), used_at: None, is_superseded: false, moved_on: false };
+    let used = Refresh { used_at: Some(at(90)), ..fresh };
     let superseded = Refresh { is_superseded: true, ..fresh };
-    assert_eq!(fresh.turn(at(99), &family), Ok(Turn::First), "RT-01");
-    assert_eq!(used.turn(at(99), &family), Ok(Turn::Again), "RT-05");
-    assert_eq!(Refresh { moved_on: true, ..used }.turn(at(99), &family), Ok(Turn::Reuse), "RT-03");
-    assert_eq!(superseded.turn(at(99), &family), Err(Refusal::DeadGrant), "RT-05");
-    assert_eq!(Refresh { moved_on: true, ..superseded }.turn(at(99), &family), Ok(Turn::Reuse), "RT-04");
-    assert_eq!(fresh.turn(at(100), &family), Err(Refusal::DeadGrant), "RT-12");
+    assert_eq!(fresh.turn(at(99), &family, HOUR), Ok(Turn::First), "RT-01");
+    assert_eq!(used.turn(at(99), &family, HOUR), Ok(Turn::Again), "RT-05");
+    let second = Duration::from_secs(1);
+    assert_eq!(used.turn(at(91), &family, second), Ok(Turn::Again), "RT-05");
+    assert_eq!(used.turn(at(92), &family, second), Ok(Turn::Reuse), "RT-03: an answer is not lost for ever");
+    assert_eq!(used.turn(at(90), &family, Duration::ZERO), Ok(Turn::Again), "two at once are one client");
+    assert_eq!(Refresh { moved_on: true, ..used }.turn(at(99), &family, HOUR), Ok(Turn::Reuse), "RT-03");
+    assert_eq!(superseded.turn(at(99), &family, HOUR), Err(Refusal::DeadGrant), "RT-05");
+    assert_eq!(
+        Refresh { moved_on: true, ..superseded }.turn(at(99), &family, HOUR),
+        Ok(Turn::Reuse),
+        "RT-04"
+    );
+    assert_eq!(fresh.turn(at(100), &family, HOUR), Err(Refusal::DeadGrant), "RT-12");
     let long = Refresh { expires_at: at(5000), ..fresh };
-    assert_eq!(long.turn(at(1000), &family), Err(Refusal::DeadGrant), "RT-12");
+    assert_eq!(long.turn(at(1000), &family, HOUR), Err(Refusal::DeadGrant), "RT-12");
     let revoked = Family { is_revoked: true, ..family };
-    assert_eq!(fresh.turn(at(1), &revoked), Err(Refusal::DeadGrant), "RT-10");
+    assert_eq!(fresh.turn(at(1), &revoked, HOUR), Err(Refusal::DeadGrant), "RT-10");
 }
 
 #[test]

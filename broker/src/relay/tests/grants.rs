@@ -10,8 +10,14 @@ use crate::config::Lifetimes;
 /// A provider that knows the agent's client.
 pub(crate) async fn oauth(store: &Store, clock: &Clock, site: &Arc<Site>, homes: &Homes) -> OAuth {
     let hour = Duration::from_secs(3600);
-    let lifetimes =
-        Lifetimes { access: hour, refresh: hour * 24, grant: hour * 48, code: hour / 6, device: hour / 4 };
+    let lifetimes = Lifetimes {
+        access: hour,
+        refresh: hour * 24,
+        grant: hour * 48,
+        again: hour,
+        code: hour / 6,
+        device: hour / 4,
+    };
     let accounts = Accounts::new(store.clone(), clock.clone(), site.clone(), 19 * 1024);
     let oauth = OAuth::new(store.clone(), clock.clone(), site.clone(), lifetimes, accounts, homes.clone());
     oauth.seed().await.unwrap();

@@ -1,0 +1,98 @@
+//! What the broker can be told on the command line, besides its settings.
+
+use clap::{Args, Subcommand};
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Serve until told to stop (the default)
+    Serve,
+    /// Read all settings, say what they come to, and stop
+    Check,
+    /// Register, list and look after OAuth clients; a running broker need not be told
+    #[command(subcommand)]
+    Client(ClientCommand),
+}
+
+/// What to do about OAuth clients.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum ClientCommand {
+    /// Register a client; its secret is shown this once
+    Add(AddClient),
+    /// List clients
+    List {
+        /// Only those of a workspace, by id or slug
+        #[arg(long, value_name = "ID|SLUG")]
+        workspace: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one client
+    Show {
+        /// Its client_id
+        client_id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a client a new secret, shown this once
+    Rotate {
+        /// Its client_id
+        client_id: String,
+        /// Hours the old secret stays good, 0 to 720
+        #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=720))]
+        overlap_hours: u32,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Switch a client off: its tokens die at once, what it has open within 5 seconds
+    Disable {
+        /// Its client_id
+        client_id: String,
+    },
+    /// Switch a client on again
+    Enable {
+        /// Its client_id
+        client_id: String,
+    },
+    /// Remove a client and everything it was granted
+    Remove {
+        /// Its client_id
+        client_id: String,
+    },
+}
+
+/// A client to register.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct AddClient {
+    /// What people see when it asks for access
+    #[arg(long)]
+    pub name: String,
+    /// What sort of program it is: decides what is left open below
+    #[arg(long, default_value = "web", value_parser = ["web", "home-assistant", "native", "device", "service", "resource-server"])]
+    pub kind: String,
+    /// The workspace it belongs to, by id or slug; without one it is the broker's own, for everybody
+    #[arg(long, value_name = "ID|SLUG")]
+    pub workspace: Option<String>,
+    /// Where its answers may be sent (repeat for several)
+    #[arg(long = "redirect-uri", value_name = "URI")]
+    pub redirect_uris: Vec<String>,
+    /// A grant it may use, instead of the kind's own: authorization_code, refresh_token, client_credentials or
+    /// urn:ietf:params:oauth:grant-type:device_code (short: device_code); repeat for several
+    #[arg(long = "grant", value_name = "GRANT")]
+    pub grants: Vec<String>,
+    /// Scopes it may be given, with spaces between, instead of the kind's own
+    #[arg(long, value_name = "SCOPES")]
+    pub scope: Option<String>,
+    /// How it proves who it is, where the kind leaves it open
+    #[arg(long, value_parser = ["secret", "none"])]
+    pub auth: Option<String>,
+    /// Its client_id, where it must be a certain one
+    #[arg(long, value_name = "ID")]
+    pub client_id: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
