@@ -7,6 +7,7 @@
 
 pub mod cloudflare;
 pub mod direct;
+mod ending;
 mod forward;
 mod rows;
 mod web;
@@ -25,6 +26,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::homes::{Home, Homes, Owned};
 use crate::http::{Fault, Routes, Site, routes};
 use crate::oauth::OAuth;
+use crate::relay::Relay;
 use crate::store::Store;
 use crate::vault::{Place, Vault};
 use direct::Direct;
@@ -51,6 +53,8 @@ pub struct Parts {
     pub homes: Homes,
     /// Who may take a token.
     pub oauth: OAuth,
+    /// Who watches the homes.
+    pub relay: Relay,
     /// The lines.
     pub direct: Direct,
     /// Where lines run until they end.
