@@ -77,6 +77,12 @@ acts! {
     ClientChanged = "client.changed",
     /// A home was made.
     HomeMade = "home.made",
+    /// A home got another name or port.
+    HomeChanged = "home.changed",
+    /// A home's tunnel got a new token.
+    HomeRenewed = "home.renewed",
+    /// A home was deleted.
+    HomeDeleted = "home.deleted",
     /// A link was made.
     LinkMade = "link.made",
     /// A link was revoked.
