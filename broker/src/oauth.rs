@@ -35,6 +35,7 @@
 //! Invariant: codes and tokens exist here as hashes only. A code that another client shows is unknown to it,
 //! and stays good for its own.
 
+mod alive;
 mod authorize;
 mod bearer;
 pub(crate) mod client;
@@ -53,7 +54,7 @@ mod user_code;
 mod web;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use shared::id::{AccountId, GrantId};
@@ -90,6 +91,7 @@ struct Inner {
     accounts: Accounts,
     homes: Homes,
     ended: broadcast::Sender<GrantId>,
+    open: Mutex<alive::Open>,
     failures: Tries<(String, IpAddr)>,
     device_requests: Limit<IpAddr>,
     unknown_tokens: Tries<String>,
@@ -116,6 +118,7 @@ impl OAuth {
             accounts,
             homes,
             ended: broadcast::Sender::new(ENDS),
+            open: Mutex::default(),
             failures: Tries::new(FAILURES.0, FAILURES.1),
             device_requests: Limit::new(requests, every),
             unknown_tokens: Tries::new(introspect::MISSES.0, introspect::MISSES.1),

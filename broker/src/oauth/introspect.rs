@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::refusal::{Refusal, Wrong};
-use super::{OAuth, client, rows};
+use super::{OAuth, alive, client};
 use crate::chance::{self, Kind};
 use crate::clock::Timestamp;
 use crate::http::{Asked, Fault};
@@ -50,7 +50,7 @@ pub struct Active {
 
 /// The subject of a token. An account's id is digits; a client's has a prefix no id has, whatever the client is
 /// called (CC-04).
-fn subject(living: &rows::Living) -> String {
+fn subject(living: &alive::rows::Living) -> String {
     match living.approval.account {
         Some(account) => account.to_string(),
         None => format!("client:{}", living.client),
@@ -87,12 +87,12 @@ impl OAuth {
         client: &client::Client,
         token: &str,
         now: Timestamp,
-    ) -> Result<Option<rows::Living>, Wrong> {
+    ) -> Result<Option<alive::rows::Living>, Wrong> {
         if ![Kind::Access, Kind::Refresh].iter().any(|kind| chance::looks_like(*kind, token)) {
             return Ok(None);
         }
         let hash = chance::hash(token);
-        let living = rows::living(&mut *self.0.store.read().await?, &hash, now).await?;
+        let living = alive::rows::living(&mut *self.0.store.read().await?, &hash, now).await?;
         let Some(living) = living.filter(|l| client.is_resource_server() || l.client == client.id) else {
             return Ok(None);
         };
@@ -107,7 +107,7 @@ impl OAuth {
         Ok(Some(living))
     }
 
-    fn told(&self, living: &rows::Living) -> Active {
+    fn told(&self, living: &alive::rows::Living) -> Active {
         Active {
             active: true,
             scope: living.approval.scopes.to_string(),

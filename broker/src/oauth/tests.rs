@@ -5,6 +5,7 @@
 
 mod consents;
 mod devices;
+mod endings;
 mod flows;
 mod model;
 mod races;

@@ -219,8 +219,9 @@ async fn a_bearer_token_travels_in_the_header_and_has_its_scope() {
     both.headers.insert(header::AUTHORIZATION, format!("Bearer {access}").parse().unwrap());
     assert!(matches!(provider.oauth.bearer(&both, Scope::Relay).await, Err(Fault::Bad(_))), "BR-05");
     provider.tell(format!("UPDATE member SET role = 'observer' WHERE account_id = {}", ada.account)).await;
-    let role = provider.bearer(&access, Scope::Relay).await.unwrap().caller.memberships[0].role;
-    assert!(!role.manages(), "the role is today's, not the consent's");
+    assert!(!provider.is_alive(&access).await, "an agent's grant lives while its account manages the home");
+    provider.tell(format!("UPDATE member SET role = 'admin' WHERE account_id = {}", ada.account)).await;
+    assert!(provider.is_alive(&access).await, "the role is today's, not the consent's");
     provider.tell(format!("DELETE FROM member WHERE account_id = {}", ada.account)).await;
     assert!(!provider.is_alive(&access).await);
 }
