@@ -4,6 +4,7 @@
 //! by whoever holds a browser.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -56,11 +57,12 @@ pub struct Standing {
 }
 
 impl Borrower {
-    /// Starts one with a client's id and secret at a broker; installs Home Assistant the first time.
+    /// Starts one with a client's id and secret at a broker; installs Home Assistant the first time. The browser
+    /// goes to `origin`; Home Assistant itself to `address`, as its resolver need not know `localhost`.
     ///
     /// # Errors
     /// When it cannot be installed or does not start.
-    pub async fn start(origin: &str, id: &str, secret: &str) -> Result<Self> {
+    pub async fn start(origin: &str, address: SocketAddr, id: &str, secret: &str) -> Result<Self> {
         let installed = install(&default_cache(), |line| println!("home assistant: {line}")).await?;
         let folder = tempfile::Builder::new().prefix("latchkey-borrower-").tempdir()?;
         let integration = folder.path().join("custom_components/borrower");
@@ -83,7 +85,7 @@ impl Borrower {
             "client_id": id,
             "client_secret": secret,
             "authorize": format!("{origin}{}", path::AUTHORIZE),
-            "token": format!("{origin}{}", path::TOKEN),
+            "token": format!("http://{address}{}", path::TOKEN),
         });
         borrower.ask(given).await?;
         Ok(borrower)

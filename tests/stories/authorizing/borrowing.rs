@@ -33,13 +33,14 @@ kit::stories! {
     /// without expires_in (TK-04).
     async fn home_assistants_own_helper_borrows_an_account(world: World) {
         let client = world.register(&["--kind", "home-assistant", "--name", "Home Assistant"]);
-        let mut borrower = Borrower::start(&world.origin(), &client.id, client.secret.as_deref().unwrap()).await.unwrap();
+        let secret = client.secret.clone().unwrap();
+        let mut borrower = Borrower::start(&world.origin(), world.address(), &client.id, &secret).await.unwrap();
         let address = borrower.sign_in().await.unwrap();
         assert!(!address.contains("code_challenge"), "PK-11: it sends a challenge by now: {address}");
         let back = allow(&world, &address).await;
         assert_eq!(borrower.come_back(&back).await.unwrap(), stands("loaded", 0), "AZ-11: {}", borrower.log());
 
-        let api = format!("{}/api/smarthome/workspaces", world.origin());
+        let api = format!("http://{}/api/smarthome/workspaces", world.address());
         let before = world.refresh_tokens().await;
         assert_eq!(borrower.call(&api, CALLERS).await.unwrap(), [200; CALLERS], "RT-01: {}", borrower.log());
         assert_eq!(world.refresh_tokens().await, before + 1, "ten callers, one refresh");
