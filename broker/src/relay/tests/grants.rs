@@ -18,7 +18,7 @@ pub(crate) async fn oauth(store: &Store, clock: &Clock, site: &Arc<Site>, homes:
         code: hour / 6,
         device: hour / 4,
     };
-    let accounts = Accounts::new(store.clone(), clock.clone(), site.clone(), 19 * 1024);
+    let accounts = Accounts::for_tests(store.clone(), clock.clone(), site.clone());
     let oauth = OAuth::new(store.clone(), clock.clone(), site.clone(), lifetimes, accounts, homes.clone());
     oauth.seed().await.unwrap();
     oauth
@@ -34,8 +34,8 @@ async fn add(world: &World, workspace: i64, home: Option<HomeId>) -> String {
     let sql = format!(
         "INSERT INTO account (id, email, name, password, created_at) VALUES ({id}, '{id}@example.org', 'Ada', 'x', 0);
          INSERT INTO member (workspace_id, account_id, role) VALUES ({workspace}, {id}, 'owner');
-         INSERT INTO oauth_grant (id, client_id, account_id, home_id, scopes, created_at, ends_at)
-           VALUES ({id}, '{AGENT_CLIENT_ID}', {id}, {home}, '{}', 0, {far});",
+         INSERT INTO oauth_grant (id, client_id, account_id, home_id, scopes, created_at, used_at, used_from, ends_at)
+           VALUES ({id}, '{AGENT_CLIENT_ID}', {id}, {home}, '{}', 0, 0, '', {far});",
         shared::oauth::Scopes::agent()
     );
     let mut tx = world.store.begin().await.unwrap();
