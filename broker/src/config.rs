@@ -17,7 +17,7 @@ use url::Url;
 
 use crate::store::Where;
 
-pub use commands::{AddClient, ClientCommand, Command};
+pub use commands::{AddClient, AuditCommand, ClientCommand, Command};
 
 /// Latchkey's broker.
 #[derive(Debug, Parser)]
