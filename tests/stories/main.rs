@@ -6,6 +6,7 @@
 mod authorizing;
 mod first_day;
 mod outliving;
+mod people;
 mod relaying;
 mod trespassing;
 mod tunnelling;
