@@ -84,9 +84,12 @@ pub async fn start_at(mut settings: Settings, clock: Clock) -> anyhow::Result<Br
     let built = Built::new(&settings, ground, mail.clone());
     built.oauth.seed().await.map_err(|fault| anyhow::anyhow!("write the built-in client: {fault}"))?;
     let first_run = built.accounts.first_run_address().await.map_err(|fault| anyhow::anyhow!("{fault}"))?;
+    let (ending, until) = (built.tunnels.clone(), stop.clone());
+    tasks.spawn(async move { _ = until.run_until_cancelled(ending.keep_resuming()).await });
     tasks.spawn(mail.run(stop.clone()));
     tasks.spawn(built.accounts.clone().run(stop.clone()));
     tasks.spawn(janitor::run(built.accounts.clone(), built.oauth.clone(), stop.clone()));
+    tasks.spawn(built.oauth.clone().look_after(stop.clone()));
     tasks.spawn(serve::serve(Serving {
         listener,
         tls,
@@ -165,6 +168,7 @@ impl Built {
             accounts: accounts.clone(),
             homes: homes.clone(),
             oauth: oauth.clone(),
+            relay: relay.clone(),
             direct: Direct::new(stop.clone()),
             tasks: tasks.clone(),
         });

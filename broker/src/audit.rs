@@ -77,6 +77,12 @@ acts! {
     ClientChanged = "client.changed",
     /// A home was made.
     HomeMade = "home.made",
+    /// A home got another name or port.
+    HomeChanged = "home.changed",
+    /// A home's tunnel got a new token.
+    HomeRenewed = "home.renewed",
+    /// A home was deleted.
+    HomeDeleted = "home.deleted",
     /// A link was made.
     LinkMade = "link.made",
     /// A link was revoked.
@@ -154,10 +160,15 @@ pub struct Written {
     /// From where: an IP address.
     pub from: Option<String>,
     /// Names and ids, as JSON.
+    #[serde(serialize_with = "as_json")]
     pub facts: String,
     /// Over all of the above and the hash before, in hexadecimal.
     #[serde(serialize_with = "hexadecimal")]
     pub hash: Vec<u8>,
+}
+
+fn as_json<S: serde::Serializer>(facts: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serde_json::from_str::<serde_json::Value>(facts).unwrap_or_default().serialize(serializer)
 }
 
 fn hexadecimal<S: serde::Serializer>(hash: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

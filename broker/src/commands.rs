@@ -3,6 +3,7 @@
 //! A command opens the same database as the broker that may be running beside it, which reads every right anew
 //! at each request and looks after what is open every few seconds.
 
+mod audit;
 mod client;
 mod user;
 
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accounts::{self, Accounts};
 use crate::clock::Clock;
-use crate::config::{ClientCommand, Settings, UserCommand};
+use crate::config::{AuditCommand, ClientCommand, Settings, UserCommand};
 use crate::http::Site;
 use crate::mail::Mail;
 use crate::oauth::clients::Clients;
@@ -30,10 +31,32 @@ pub async fn client(
     command: ClientCommand,
     out: &mut (impl Write + Send),
 ) -> anyhow::Result<()> {
+    with_store(settings, async |store| {
+        client::run(&Clients::new(store, clock.clone()), &clock, command, out).await
+    })
+    .await
+}
+
+/// Reads the list of who did what; what it comes to is written to `out`.
+///
+/// # Errors
+/// A chain that is broken, with the first entry that does not fit; a database that does not answer.
+pub async fn audit(
+    settings: &Settings,
+    command: AuditCommand,
+    out: &mut (impl Write + Send),
+) -> anyhow::Result<()> {
+    with_store(settings, async |store| audit::run(&store, command, out).await).await
+}
+
+/// Opens the database for one command, and closes it.
+async fn with_store(
+    settings: &Settings,
+    work: impl AsyncFnOnce(Store) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let store = Store::open(&settings.database, stop.clone()).await?;
-    let clients = Clients::new(store.clone(), clock.clone());
-    let done = client::run(&clients, &clock, command, out).await;
+    let done = work(store.clone()).await;
     stop.cancel();
     store.close().await;
     done

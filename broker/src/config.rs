@@ -18,7 +18,7 @@ use url::{Host, Url};
 use crate::mail;
 use crate::store::Where;
 
-pub use commands::{AddClient, ClientCommand, Command, UserCommand};
+pub use commands::{AddClient, AuditCommand, ClientCommand, Command, UserCommand};
 
 /// Latchkey's broker.
 #[derive(Debug, Parser)]

@@ -10,6 +10,7 @@ mod devices;
 mod lights;
 mod links;
 mod pages;
+mod settings;
 mod sharing;
 mod web;
 

@@ -3,6 +3,7 @@
 //! Invariant: a home of another workspace looks like a home that is not there. Only [`Homes::owned`] makes
 //! an [`Owned`], so nothing that needs one can be done to somebody else's home.
 
+mod life;
 mod rows;
 
 use std::ops::Deref;
@@ -27,16 +28,28 @@ pub const DEFAULT_PORT: u16 = 8123;
 pub enum State {
     /// Written down; its tunnel is not made yet.
     Pending,
+    /// Its tunnel is being made.
+    Provisioning,
     /// Its tunnel is there.
     Active,
+    /// Its tunnel could not be made yet; [`Home::error`] says why, and it is tried again.
+    Error,
+    /// Nothing of it works any more; the provider has not confirmed yet that the tunnel is gone (T3).
+    Deleting,
 }
 
 impl State {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Provisioning, Self::Active, Self::Error, Self::Deleting];
+
     /// The word of the JSON routes and the database.
     pub fn word(self) -> &'static str {
         match self {
             Self::Pending => "pending",
+            Self::Provisioning => "provisioning",
             Self::Active => "active",
+            Self::Error => "error",
+            Self::Deleting => "deleting",
         }
     }
 }
@@ -114,11 +127,12 @@ impl Homes {
     /// A home the caller may manage.
     ///
     /// # Errors
-    /// [`Fault::NotFound`] as above; 403 `insufficient_role` when they may only look.
+    /// [`Fault::NotFound`] as above, and while the home is being deleted; 403 `insufficient_role` when they may
+    /// only look.
     pub async fn owned(&self, id: HomeId, caller: &Caller) -> Result<Owned, Fault> {
         let home = self.visible(id, caller).await?;
         manages(caller, home.workspace)?;
-        Ok(Owned(home))
+        if home.state == State::Deleting { Err(Fault::NotFound) } else { Ok(Owned(home)) }
     }
 
     /// Makes a home in a workspace, still without a tunnel.
@@ -134,13 +148,7 @@ impl Homes {
         caller: &Caller,
     ) -> Result<Owned, Fault> {
         manages(caller, workspace)?;
-        let name = name.trim();
-        if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
-            return Err(Fault::bad("a home's name has 1 to 60 characters"));
-        }
-        if ha_port == 0 {
-            return Err(Fault::bad("a port is between 1 and 65535"));
-        }
+        let name = checked(name, ha_port)?;
         for tail in [0, 4, 8, 12] {
             let new = New { name, label: &label(name, tail), ha_port, workspace };
             if let Some(home) = self.try_create(new, caller).await? {
@@ -183,7 +191,7 @@ impl Homes {
     /// Notes that the home has its tunnel.
     pub async fn activate(&self, home: &Owned) -> Result<(), Fault> {
         let mut tx = self.store.begin().await?;
-        rows::set_state(&mut tx, home.id, State::Active).await?;
+        rows::set_state(&mut tx, home.id, State::Active, None).await?;
         Ok(tx.commit().await?)
     }
 
@@ -229,6 +237,15 @@ fn manages(caller: &Caller, workspace: WorkspaceId) -> Result<(), Fault> {
     let missing = || Fault::Forbidden("insufficient_role", "an owner or admin may do this".to_owned());
     let role = caller.role_in(workspace).ok_or(Fault::NotFound)?;
     if role.manages() { Ok(()) } else { Err(missing()) }
+}
+
+/// A home's name without the spaces around it, if name and port can be a home's.
+fn checked(name: &str, ha_port: u16) -> Result<&str, Fault> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
+        return Err(Fault::bad("a home's name has 1 to 60 characters"));
+    }
+    if ha_port == 0 { Err(Fault::bad("a port is between 1 and 65535")) } else { Ok(name) }
 }
 
 /// Names that would mislead or that other services look for.

@@ -153,7 +153,14 @@ impl Asked {
 
     /// Whether a program asks: JSON routes, OAuth's endpoints, or a client that says so.
     pub fn wants_json(&self) -> bool {
-        let program = ["/api/", "/oauth2/token", "/oauth2/revoke", "/oauth2/device_authorization", "/agent/"];
+        let program = [
+            "/api/",
+            "/oauth2/token",
+            "/oauth2/introspect",
+            "/oauth2/revoke",
+            "/oauth2/device_authorization",
+            "/agent/",
+        ];
         let accepts = self.header(header::ACCEPT).unwrap_or("");
         program.iter().any(|start| self.path.starts_with(start)) || accepts.starts_with("application/json")
     }

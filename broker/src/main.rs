@@ -50,6 +50,9 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             println!("{settings:#?}");
             Ok(())
         }
+        Command::Audit(command) => {
+            runtime.block_on(commands::audit(&settings, command, &mut std::io::stdout()))
+        }
         Command::Client(command) => {
             runtime.block_on(commands::client(&settings, Clock::new(), command, &mut std::io::stdout()))
         }

@@ -35,6 +35,7 @@
 //! Invariant: codes and tokens exist here as hashes only. A code that another client shows is unknown to it,
 //! and stays good for its own.
 
+mod alive;
 mod authorize;
 mod bearer;
 pub(crate) mod client;
@@ -43,6 +44,7 @@ mod consent;
 mod device;
 mod exchange;
 mod grant;
+mod introspect;
 mod metadata;
 mod refusal;
 mod revoke;
@@ -52,7 +54,7 @@ mod user_code;
 mod web;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use shared::id::{AccountId, GrantId};
@@ -89,8 +91,10 @@ struct Inner {
     accounts: Accounts,
     homes: Homes,
     ended: broadcast::Sender<GrantId>,
+    open: Mutex<alive::Open>,
     failures: Tries<(String, IpAddr)>,
     device_requests: Limit<IpAddr>,
+    unknown_tokens: Tries<String>,
     wrong_codes: Tries<AccountId>,
     wrong_codes_here: Tries<IpAddr>,
 }
@@ -114,8 +118,10 @@ impl OAuth {
             accounts,
             homes,
             ended: broadcast::Sender::new(ENDS),
+            open: Mutex::default(),
             failures: Tries::new(FAILURES.0, FAILURES.1),
             device_requests: Limit::new(requests, every),
+            unknown_tokens: Tries::new(introspect::MISSES.0, introspect::MISSES.1),
             wrong_codes: Tries::new(device::WRONG_CODES.0, device::WRONG_CODES.1),
             wrong_codes_here: Tries::new(device::WRONG_CODES_HERE.0, device::WRONG_CODES_HERE.1),
         }))

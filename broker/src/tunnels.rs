@@ -5,7 +5,9 @@
 //! Invariant: a tunnel token is found by its hash and kept only sealed; when what let an agent in is revoked,
 //! the token it took is replaced and the line it opened is hung up within a second.
 
+pub mod cloudflare;
 pub mod direct;
+mod ending;
 mod forward;
 mod rows;
 mod web;
@@ -24,6 +26,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::homes::{Home, Homes, Owned};
 use crate::http::{Fault, Routes, Site, routes};
 use crate::oauth::OAuth;
+use crate::relay::Relay;
 use crate::store::Store;
 use crate::vault::{Place, Vault};
 use direct::Direct;
@@ -50,6 +53,8 @@ pub struct Parts {
     pub homes: Homes,
     /// Who may take a token.
     pub oauth: OAuth,
+    /// Who watches the homes.
+    pub relay: Relay,
     /// The lines.
     pub direct: Direct,
     /// Where lines run until they end.

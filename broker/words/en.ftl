@@ -358,6 +358,19 @@ dashboard-wrong-label = Please say for whom the link is, in at most 80 character
 dashboard-wrong-control = This device can be looked at, not switched.
 dashboard-wrong-until = Please choose how long the link shall work.
 dashboard-wrong-date = Please choose a day that is not over yet, within ten years.
+dashboard-settings = Settings
+dashboard-settings-hint = The home keeps its address, so that links and bookmarks go on working.
+dashboard-save = Save
+dashboard-renew = New tunnel token
+dashboard-renew-hint = If somebody may have seen the old one. The home is away for a few seconds.
+dashboard-renew-do = Renew
+dashboard-delete = Delete this home
+dashboard-delete-hint = Its address, its links and its agent stop working at once.
+dashboard-delete-do = Delete
+dashboard-delete-title = Delete this home?
+dashboard-delete-what = Its address goes to nobody, every link stops working and its agent is signed out. Your Home Assistant itself stays as it is. This cannot be undone.
+dashboard-delete-type = To confirm, type the home’s name:
+dashboard-wrong-typed = The name did not match, so nothing was deleted.
 
 ## Tunnels
 tunnels-no-home-title = No home here

@@ -316,6 +316,19 @@ dashboard-wrong-label = 請填寫連結是給誰的，最多 80 個字元。
 dashboard-wrong-control = 這個裝置只能查看，不能操作。
 dashboard-wrong-until = 請選擇連結的有效時間。
 dashboard-wrong-date = 請選擇尚未過去、十年以內的日期。
+dashboard-settings = 設定
+dashboard-settings-hint = 住家的網址不會改變，連結與書籤可以繼續使用。
+dashboard-save = 儲存
+dashboard-renew = 更換通道密鑰
+dashboard-renew-hint = 如果舊密鑰可能已被他人看到。住家會離線數秒。
+dashboard-renew-do = 更換
+dashboard-delete = 刪除這個住家
+dashboard-delete-hint = 它的網址、連結與代理程式會立即失效。
+dashboard-delete-do = 刪除
+dashboard-delete-title = 要刪除這個住家嗎？
+dashboard-delete-what = 它的網址將不再通往任何地方，所有連結失效，代理程式也會登出。您的 Home Assistant 本身不受影響。此動作無法復原。
+dashboard-delete-type = 請輸入住家名稱以確認：
+dashboard-wrong-typed = 名稱不符，沒有刪除任何東西。
 
 ## Tunnels
 tunnels-no-home-title = 這裡沒有住家

@@ -24,6 +24,8 @@ pub mod path {
     pub const AUTHORIZE: &str = "/oauth2/authorize";
     /// RFC 6749 section 3.2.
     pub const TOKEN: &str = "/oauth2/token";
+    /// RFC 7662.
+    pub const INTROSPECT: &str = "/oauth2/introspect";
     /// RFC 7009.
     pub const REVOKE: &str = "/oauth2/revoke";
     /// RFC 8628 section 3.1.

@@ -128,6 +128,14 @@ async fn from_the_first_account_to_a_link_revoked() {
     survey(&browser, "home-away").await;
     browser.open(&format!("{}/device", world.origin())).await.unwrap();
     survey(&browser, "device").await;
+
+    browser.open(&homes_own_page).await.unwrap();
+    browser.click("button[popovertarget=delete]").await.unwrap();
+    browser.until_text("Delete this home?").await.unwrap();
+    survey(&browser, "home-delete").await;
+    browser.fill("input[name=typed]", "Canal House").await.unwrap();
+    browser.click("form[action$='/delete'] button.danger").await.unwrap();
+    browser.until_text("Let’s bring your first home online").await.unwrap();
     let meant = ["status of 401", "status of 403", "status of 422"];
     assert_eq!(complaints(&browser, &meant).await, Vec::<String>::new());
     assert_quiet(&guest).await;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod authorizing;
+mod cloudflare;
 mod first_day;
 mod outliving;
 mod people;

@@ -2,6 +2,7 @@
 
 mod ending;
 mod killing;
+mod settling;
 
 use std::time::{Duration, Instant};
 

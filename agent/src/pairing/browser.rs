@@ -169,7 +169,7 @@ fn page(judged: Option<&Result<Secret>>) -> Response<Full<Bytes>> {
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>Latchkey</title><style>:root{{color-scheme:light dark;font:1.125rem/1.5 system-ui,sans-serif}}\
          body{{max-width:28rem;margin:min(20vh,9rem) auto 0;padding:0 1.25rem;text-wrap:balance}}h1{{font-size:1.5rem}}</style>\
-         <h1>Latchkey</h1><p>{words}</p></html>"
+         <main><h1>Latchkey</h1><p>{words}</p></main></html>"
     );
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;

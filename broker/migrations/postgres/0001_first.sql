@@ -179,6 +179,7 @@ CREATE TABLE oauth_grant (
     account_id BIGINT REFERENCES account (id) ON DELETE CASCADE,
     home_id BIGINT REFERENCES home (id) ON DELETE CASCADE,
     scopes TEXT NOT NULL,
+    epoch BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     ends_at BIGINT NOT NULL,
     used_at BIGINT NOT NULL,
@@ -197,6 +198,7 @@ CREATE TABLE authorization_code (
     account_id BIGINT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
     home_id BIGINT REFERENCES home (id) ON DELETE CASCADE,
     scopes TEXT NOT NULL,
+    epoch BIGINT NOT NULL,
     redirect_uri TEXT NOT NULL,
     redirect_uri_sent BIGINT NOT NULL,
     challenge TEXT,
@@ -219,6 +221,7 @@ CREATE TABLE device_authorization (
     account_id BIGINT REFERENCES account (id) ON DELETE CASCADE,
     home_id BIGINT REFERENCES home (id) ON DELETE CASCADE,
     granted_scopes TEXT,
+    epoch BIGINT NOT NULL DEFAULT 0,
     decided_at BIGINT
 );
 CREATE INDEX device_authorization_from ON device_authorization (asked_from);

@@ -15,6 +15,22 @@ pub enum Command {
     /// Make, list and look after accounts; a running broker need not be told
     #[command(subcommand)]
     User(UserCommand),
+    /// Read the list of who did what
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+/// What to do with the list of who did what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum AuditCommand {
+    /// Print it as JSON, an entry a line, oldest first
+    Export {
+        /// Only entries after this number
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+        after: i64,
+    },
+    /// Walk the chain of hashes: whole, or broken at which entry (exit code 1)
+    Verify,
 }
 
 /// What to do about accounts.

@@ -7,6 +7,7 @@ use super::devices::{Device, Devices};
 use super::lights::{Hop, Light};
 use super::links::Link;
 use super::sharing::{SPANS, Typed};
+use crate::homes::Home;
 use crate::http::page::Frame;
 
 /// A home's name and address.
@@ -65,6 +66,33 @@ pub struct HomePage {
 pub struct Managed {
     pub links: Vec<Link>,
     pub devices: Devices,
+    pub settings: Settings,
+}
+
+/// A home's settings, as they are or as they were typed.
+#[derive(Debug, Default)]
+pub struct Settings {
+    pub name: String,
+    pub port: String,
+    /// What was typed to delete it.
+    pub typed: String,
+    /// The form that was wrong, and the word for why.
+    pub wrong: Option<(&'static str, &'static str)>,
+}
+
+impl Settings {
+    /// What was typed, and where nothing was, what is.
+    pub fn or(self, home: &Home) -> Self {
+        if self.wrong.is_some_and(|(form, _)| form == "settings") {
+            return self;
+        }
+        Self { name: home.name.clone(), port: home.ha_port.to_string(), ..self }
+    }
+
+    /// What is wrong with a form.
+    pub fn wrong_in(&self, form: &str) -> Option<&'static str> {
+        self.wrong.filter(|(known, _)| *known == form).map(|(_, word)| word)
+    }
 }
 
 /// `/homes/{id}/share?entity=…`: the form for a new link.

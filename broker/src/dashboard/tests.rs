@@ -36,6 +36,7 @@ async fn stage() -> Stage {
         accounts: accounts.clone(),
         homes: homes.clone(),
         oauth: oauth.clone(),
+        relay: relay.clone(),
         direct: Direct::new(stop.clone()),
         tasks: tasks.clone(),
     });

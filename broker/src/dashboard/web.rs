@@ -8,8 +8,8 @@ use shared::id::{HomeId, LinkId};
 
 use super::devices::Devices;
 use super::lights::{Known, Light, Reader};
-use super::pages::{Card, HomePage, HomesPage, Managed, Place};
-use super::{Inner, links, sharing};
+use super::pages::{Card, HomePage, HomesPage, Managed, Place, Settings};
+use super::{Inner, links, settings, sharing};
 use crate::accounts::SignedIn;
 use crate::audit::Doer;
 use crate::homes::{DEFAULT_PORT, Home, Owned, State};
@@ -45,7 +45,7 @@ pub async fn answer(dashboard: &Inner, asked: &Asked) -> Result<Answer, Fault> {
         ("GET" | "HEAD", ["homes"]) => Ok(see_other("/")),
         ("POST", ["homes"]) => add(dashboard, &visit).await,
         ("GET", ["homes", "status"]) => all_lights(dashboard, &visit).await,
-        ("GET" | "HEAD", ["homes", id]) => home(dashboard, &visit, parse(id)?).await,
+        ("GET" | "HEAD", ["homes", id]) => home(dashboard, &visit, parse(id)?, Settings::default()).await,
         ("GET", ["homes", id, "status"]) => home_lights(dashboard, &visit, parse(id)?).await,
         ("GET" | "HEAD", ["homes", id, "share"]) => {
             sharing::show(dashboard, &visit, &owned(dashboard, &visit, id).await?).await
@@ -53,12 +53,23 @@ pub async fn answer(dashboard: &Inner, asked: &Asked) -> Result<Answer, Fault> {
         ("POST", ["homes", id, "share"]) => {
             sharing::make(dashboard, &visit, &owned(dashboard, &visit, id).await?).await
         }
+        ("POST", ["homes", id, "settings"]) => {
+            settings::change(dashboard, &visit, &owned(dashboard, &visit, id).await?).await
+        }
+        ("POST", ["homes", id, "renew"]) => {
+            settings::renew(dashboard, &visit, &owned(dashboard, &visit, id).await?).await
+        }
+        ("POST", ["homes", id, "delete"]) => {
+            settings::delete(dashboard, &visit, &owned(dashboard, &visit, id).await?).await
+        }
         ("POST", ["homes", id, "links", link, "revoke"]) => {
             revoke(dashboard, &visit, &owned(dashboard, &visit, id).await?, link).await
         }
         (_, [""] | ["homes", "status"] | ["homes", _] | ["homes", _, "status"]) => Err(Fault::Method("GET")),
         (_, ["homes"] | ["homes", _, "share"]) => Err(Fault::Method("GET, POST")),
-        (_, ["homes", _, "links", _, "revoke"]) => Err(Fault::Method("POST")),
+        (_, ["homes", _, "links", _, "revoke"] | ["homes", _, "settings" | "renew" | "delete"]) => {
+            Err(Fault::Method("POST"))
+        }
         _ => Err(Fault::NotFound),
     }
 }
@@ -122,13 +133,26 @@ async fn add(dashboard: &Inner, visit: &Visit<'_>) -> Result<Answer, Fault> {
     homes(dashboard, visit, StatusCode::BAD_REQUEST, tried).await
 }
 
-async fn home(dashboard: &Inner, visit: &Visit<'_>, id: HomeId) -> Result<Answer, Fault> {
+/// The page of one home; `tried` is what was typed into its settings and cannot be.
+pub async fn home(
+    dashboard: &Inner,
+    visit: &Visit<'_>,
+    id: HomeId,
+    tried: Settings,
+) -> Result<Answer, Fault> {
     let caller = visit.signed_in.caller();
     let home = dashboard.homes.visible(id, &caller).await?;
     let reader = reader(dashboard, visit.asked);
     let managed = match visit.signed_in.role.manages() {
-        true => Some(managed(dashboard, reader, &dashboard.homes.owned(id, &caller).await?).await?),
-        false => None,
+        true if home.state != State::Deleting => {
+            let owned = dashboard.homes.owned(id, &caller).await?;
+            Some(managed(dashboard, reader, &owned, tried.or(&home)).await?)
+        }
+        _ => None,
+    };
+    let status = match &managed {
+        Some(managed) if managed.settings.wrong.is_some() => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
     };
     let shown = HomePage {
         frame: visit.frame(),
@@ -137,17 +161,22 @@ async fn home(dashboard: &Inner, visit: &Visit<'_>, id: HomeId) -> Result<Answer
         broker: dashboard.site.origin(),
         managed,
     };
-    Ok(page(StatusCode::OK, &shown))
+    Ok(page(status, &shown))
 }
 
-async fn managed(dashboard: &Inner, reader: Reader, home: &Owned) -> Result<Managed, Fault> {
+async fn managed(
+    dashboard: &Inner,
+    reader: Reader,
+    home: &Owned,
+    settings: Settings,
+) -> Result<Managed, Fault> {
     let lines = dashboard.portal.links(home).await?;
     let devices = match dashboard.relay.list(home).await {
         Ok(listed) => Devices::here(listed, &links::alive(reader, &lines)),
         Err(_) => Devices::Away,
     };
     let said = said(dashboard, reader, home, &lines);
-    Ok(Managed { links: links::in_order(reader, &lines, said), devices })
+    Ok(Managed { links: links::in_order(reader, &lines, said), devices, settings })
 }
 
 async fn revoke(dashboard: &Inner, visit: &Visit<'_>, home: &Owned, link: &str) -> Result<Answer, Fault> {

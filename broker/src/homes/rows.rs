@@ -16,8 +16,7 @@ fn odd<E: std::fmt::Debug>(err: E) -> Failure {
 
 fn home(row: &AnyRow) -> Result<Home> {
     let state: String = row.try_get("state")?;
-    let state =
-        [State::Pending, State::Active].into_iter().find(|s| s.word() == state).ok_or_else(|| odd(&state))?;
+    let state = State::ALL.into_iter().find(|s| s.word() == state).ok_or_else(|| odd(&state))?;
     Ok(Home {
         id: row.try_get::<i64, _>("id")?.try_into().map_err(odd)?,
         workspace: row.try_get::<i64, _>("workspace_id")?.try_into().map_err(odd)?,
@@ -41,7 +40,10 @@ pub async fn find(db: &mut Db, id: HomeId) -> Result<Option<Home>> {
 }
 
 pub async fn by_label(db: &mut Db, label: &str) -> Result<Option<HomeId>> {
-    let row = sqlx::query("SELECT id FROM home WHERE label = $1").bind(label).fetch_optional(db).await?;
+    let row = sqlx::query("SELECT id FROM home WHERE label = $1 AND state <> 'deleting'")
+        .bind(label)
+        .fetch_optional(db)
+        .await?;
     row.map(|row| row.try_get::<i64, _>("id")?.try_into().map_err(odd)).transpose()
 }
 
@@ -71,10 +73,41 @@ pub async fn add(db: &mut Db, home: &Home, by: i64) -> Result<()> {
     .map(drop)
 }
 
-pub async fn set_state(db: &mut Db, id: HomeId, state: State) -> Result<()> {
-    sqlx::query("UPDATE home SET state = $2 WHERE id = $1")
+/// A home that is being deleted stays so.
+pub async fn set_state(db: &mut Db, id: HomeId, state: State, error: Option<&str>) -> Result<()> {
+    sqlx::query("UPDATE home SET state = $2, error = $3 WHERE id = $1 AND state <> 'deleting'")
         .bind(id.number())
         .bind(state.word())
+        .bind(error)
+        .execute(db)
+        .await
+        .map(drop)
+}
+
+pub async fn change(db: &mut Db, id: HomeId, name: &str, ha_port: u16) -> Result<()> {
+    sqlx::query("UPDATE home SET name = $2, ha_port = $3 WHERE id = $1 AND state <> 'deleting'")
+        .bind(id.number())
+        .bind(name)
+        .bind(i64::from(ha_port))
+        .execute(db)
+        .await
+        .map(drop)
+}
+
+/// False when it had been begun before.
+pub async fn begin_deleting(db: &mut Db, id: HomeId) -> Result<bool> {
+    let sql = "UPDATE home SET state = 'deleting', error = NULL WHERE id = $1 AND state <> 'deleting'";
+    Ok(sqlx::query(sql).bind(id.number()).execute(db).await?.rows_affected() > 0)
+}
+
+pub async fn deleting(db: &mut Db) -> Result<Vec<Home>> {
+    let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE state = 'deleting' ORDER BY id"));
+    sqlx::query(sql).fetch_all(db).await?.iter().map(home).collect()
+}
+
+pub async fn remove(db: &mut Db, id: HomeId) -> Result<()> {
+    sqlx::query("DELETE FROM home WHERE id = $1 AND state = 'deleting'")
+        .bind(id.number())
         .execute(db)
         .await
         .map(drop)

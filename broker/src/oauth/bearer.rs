@@ -4,7 +4,7 @@ use http::header;
 use shared::id::GrantId;
 use shared::oauth::{Scope, Scopes};
 
-use super::{OAuth, rows};
+use super::{OAuth, alive, rows};
 use crate::accounts::{Caller, Membership, Role};
 use crate::chance::{self, Kind};
 use crate::http::form::Form;
@@ -39,8 +39,8 @@ impl OAuth {
             return Err(Fault::Unauthorized(true));
         }
         let (hash, now) = (chance::hash(token), self.0.clock.now());
-        let alive = rows::access(&mut *self.0.store.read().await?, &hash, now).await?;
-        let alive = alive.ok_or(Fault::Unauthorized(true))?;
+        let alive = alive::rows::living(&mut *self.0.store.read().await?, &hash, now).await?;
+        let alive = alive.filter(|token| token.is_access).ok_or(Fault::Unauthorized(true))?;
         let caller = self.caller(&alive).await?.ok_or(Fault::Unauthorized(true))?;
         if !alive.is_used {
             self.note_use(&hash, alive.family, Some(&place(asked.peer.ip).to_string())).await?;
@@ -53,7 +53,7 @@ impl OAuth {
 
     /// For whom a living token speaks: the person who granted it, as what they are now; or, without one, the
     /// client's own workspace and nothing else (O8), where its scopes are all that limits it.
-    async fn caller(&self, alive: &rows::Alive) -> Result<Option<Caller>, Fault> {
+    async fn caller(&self, alive: &alive::rows::Living) -> Result<Option<Caller>, Fault> {
         let account = alive.approval.account;
         let memberships = match account {
             Some(account) => self.0.accounts.memberships(account).await?,
@@ -68,8 +68,7 @@ impl OAuth {
     }
 
     /// The first use of an access token is what tells a lost answer from a stolen one, so it is on disk before
-    /// anything is answered.
-    /// The family comes first, as everywhere.
+    /// anything is answered. The family comes first, as everywhere.
     pub(super) async fn note_use(
         &self,
         hash: &[u8],
@@ -85,7 +84,7 @@ impl OAuth {
             return Ok(tx.commit().await?);
         }
         // Somebody noted it, or superseded the token, since it was read.
-        let alive = rows::access(&mut tx, hash, now).await?;
+        let alive = alive::rows::living(&mut tx, hash, now).await?;
         alive.map(drop).ok_or(Fault::Unauthorized(true))
     }
 }

@@ -10,9 +10,9 @@ use shared::id::HomeId;
 use shared::oauth::{Scope, Scopes};
 
 use super::OAuth;
+use super::alive;
 use super::client::Client;
 use super::grant::Approval;
-use super::rows;
 use super::user_code::UserCode;
 use crate::accounts::SignedIn;
 use crate::homes::DEFAULT_PORT;
@@ -210,7 +210,8 @@ impl OAuth {
         let homes = self.0.homes.list(&person.caller(), person.workspace).await?;
         let now = self.0.clock.now();
         let taken =
-            rows::bound_homes(&mut *self.0.store.read().await?, &client.id, person.workspace, now).await?;
+            alive::rows::bound_homes(&mut *self.0.store.read().await?, &client.id, person.workspace, now)
+                .await?;
         let proposed = homes.iter().find(|home| !taken.contains(&home.id)).map(|home| home.id);
         let candidate = |home: crate::homes::Home| Candidate {
             is_taken: taken.contains(&home.id),
@@ -234,7 +235,7 @@ impl OAuth {
                 }
             }
         };
-        Ok(Approval { account: Some(person.account), home, scopes: choice.scopes })
+        Ok(Approval { account: Some(person.account), home, scopes: choice.scopes, epoch: person.epoch })
     }
 }
 

@@ -16,7 +16,7 @@ use super::grant::{Approval, Family, Proof, Turn, narrowed};
 use super::refusal::{Refusal, Wrong};
 use super::revoke::Why;
 use super::token::Pair;
-use super::{OAuth, authorize, client, device, rows};
+use super::{OAuth, alive, authorize, client, device, rows};
 use crate::chance::{self, Kind};
 use crate::clock::Timestamp;
 use crate::http::Asked;
@@ -183,6 +183,9 @@ impl OAuth {
     ) -> Result<TokenAnswer, Wrong> {
         let (hash, now) = (hash(Kind::Refresh, token)?, by.now);
         let family = rows::hold_family(&mut tx, &hash, &by.client.id).await?.ok_or(Refusal::UnknownGrant)?;
+        if !alive::rows::lives(&mut tx, family.id, now).await? {
+            return Err(Refusal::DeadGrant.into());
+        }
         let turn = rows::refresh(&mut tx, &hash).await?.turn(now, &family, self.0.lifetimes.again)?;
         let scopes = match turn {
             Turn::Reuse => return Err(self.reused(tx, by, &family).await?.into()),
@@ -246,7 +249,7 @@ impl OAuth {
         if !by.client.is_confidential {
             return Err(Refusal::NotForThisClient.into());
         }
-        let approval = Approval { account: None, home: None, scopes: by.client.own_scopes(scope)? };
+        let approval = Approval { account: None, home: None, scopes: by.client.own_scopes(scope)?, epoch: 0 };
         let (family, pair) = self.begin_family(&mut tx, by, approval).await?;
         tx.commit().await?;
         Ok(pair.answer(&family, by.now))
@@ -269,6 +272,11 @@ impl OAuth {
             is_revoked: false,
         };
         rows::add_family(tx, &client.id, &family, from, now).await?;
+        // What was approved may have been taken back since: the account switched off or its epoch raised, the home
+        // another's. Then nothing is written, and whoever comes again is told the same.
+        if of_a_person && !alive::rows::lives(tx, family.id, now).await? {
+            return Err(Refusal::DeadGrant.into());
+        }
         let refreshes = of_a_person && client.may(GrantType::Refresh).is_ok();
         let pair = Pair::mint(&family, &family.approval.scopes, refreshes, now, lives);
         for minted in pair.minted() {

@@ -28,6 +28,8 @@ pub struct Approval {
     pub home: Option<HomeId>,
     /// What may be done.
     pub scopes: Scopes,
+    /// The account's epoch at that moment: when it is raised, everything from before it is void.
+    pub epoch: i64,
 }
 
 /// A family: one consent and all tokens that come of it.

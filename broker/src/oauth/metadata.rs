@@ -7,8 +7,10 @@ use shared::oauth::{Scope, path};
 use super::client::GrantType;
 use crate::http::{Answer, Site, json};
 
-/// The ways a client may authenticate; those of `client.rs`.
+/// The ways a client may authenticate; those of `client/claim.rs`.
 const AUTHENTICATION: [&str; 3] = ["none", "client_secret_basic", "client_secret_post"];
+/// Asking about tokens needs a proof.
+const PROVED: [&str; 2] = ["client_secret_basic", "client_secret_post"];
 
 /// The document of RFC 8414 section 2.
 #[derive(Serialize)]
@@ -17,6 +19,7 @@ struct Metadata {
     authorization_endpoint: String,
     token_endpoint: String,
     revocation_endpoint: String,
+    introspection_endpoint: String,
     device_authorization_endpoint: String,
     scopes_supported: Vec<&'static str>,
     response_types_supported: [&'static str; 1],
@@ -24,6 +27,7 @@ struct Metadata {
     grant_types_supported: Vec<&'static str>,
     token_endpoint_auth_methods_supported: [&'static str; 3],
     revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    introspection_endpoint_auth_methods_supported: [&'static str; 2],
     code_challenge_methods_supported: [&'static str; 1],
     authorization_response_iss_parameter_supported: bool,
 }
@@ -37,6 +41,7 @@ pub fn answer(site: &Site) -> Answer {
         authorization_endpoint: site.address(path::AUTHORIZE),
         token_endpoint: site.address(path::TOKEN),
         revocation_endpoint: site.address(path::REVOKE),
+        introspection_endpoint: site.address(path::INTROSPECT),
         device_authorization_endpoint: site.address(path::DEVICE_AUTHORIZATION),
         scopes_supported: grantable.map(Scope::word).collect(),
         response_types_supported: ["code"],
@@ -44,6 +49,7 @@ pub fn answer(site: &Site) -> Answer {
         grant_types_supported: GrantType::ALL.into_iter().map(GrantType::word).collect(),
         token_endpoint_auth_methods_supported: AUTHENTICATION,
         revocation_endpoint_auth_methods_supported: AUTHENTICATION,
+        introspection_endpoint_auth_methods_supported: PROVED,
         code_challenge_methods_supported: ["S256"],
         authorization_response_iss_parameter_supported: true,
     };

@@ -1,14 +1,14 @@
-//! Revocation (RFC 7009), and every other way a grant ends before its time.
+//! Revocation (RFC 7009), and the other ways in which a grant is ended before its time.
 //!
 //! Either token of a grant ends the whole grant: whoever wants one of them gone wants the program out. Each
 //! end is told to [`OAuth::revoked`] after it is on disk.
 
 use shared::id::{GrantId, HomeId};
-use tokio::sync::broadcast::{self, error::RecvError};
 use tracing::info;
 
 use super::refusal::{Refusal, Wrong};
 use super::{OAuth, authorize, device, rows};
+use crate::audit::{self, Act, Entry};
 use crate::chance::{self, Kind};
 use crate::http::{Asked, Fault};
 use crate::store::Tx;
@@ -26,6 +26,8 @@ pub enum Why {
     CodeAgain,
     /// The home it was for is gone.
     Home,
+    /// The account took back everything: a new password, or signing out everywhere.
+    Account,
 }
 
 impl Why {
@@ -37,6 +39,7 @@ impl Why {
             Self::Reuse => "reuse",
             Self::CodeAgain => "code-again",
             Self::Home => "home",
+            Self::Account => "account",
         }
     }
 }
@@ -68,9 +71,16 @@ impl OAuth {
         why: Why,
         from: Option<&str>,
     ) -> Result<(), Wrong> {
-        let ended = rows::end_family(&mut tx, family, why.word(), from, self.0.clock.now()).await?;
+        let now = self.0.clock.now();
+        let ended = rows::end_family(&mut tx, family, why.word(), from, now).await?;
+        if let Some((account, client)) = &ended {
+            let act = if why == Why::Reuse { Act::TokenReused } else { Act::GrantEnded };
+            let entry = Entry::new(act).of(*account).from(from.and_then(|place| place.parse().ok()));
+            let entry = entry.with("client", client).with("grant", family).with("why", why.word());
+            audit::note(&mut tx, &entry, now).await?;
+        }
         tx.commit().await?;
-        if ended {
+        if ended.is_some() {
             info!(grant.id = %family, why = why.word(), "a grant ends");
             self.tell(family);
         }
@@ -89,37 +99,5 @@ impl OAuth {
         info!(home.id = %home, grants = ended.len(), "a home's grants end");
         ended.into_iter().for_each(|family| self.tell(family));
         Ok(())
-    }
-
-    /// Hears of each grant that ends by any way but its time: whoever keeps something open for one closes it
-    /// within a second. A receiver that lagged asks [`OAuth::lives`] for each grant it serves.
-    pub fn revoked(&self) -> broadcast::Receiver<GrantId> {
-        self.0.ended.subscribe()
-    }
-
-    /// Whether a grant lives.
-    pub async fn lives(&self, grant: GrantId) -> Result<bool, Fault> {
-        Ok(rows::lives(&mut *self.0.store.read().await?, grant, self.0.clock.now()).await?)
-    }
-
-    /// Waits until a grant has ended. `ends` is from before the grant was last seen alive.
-    pub async fn until_ended(&self, grant: GrantId, mut ends: broadcast::Receiver<GrantId>) {
-        loop {
-            match ends.recv().await {
-                Ok(ended) if ended == grant => return,
-                Ok(_) => {}
-                // Whose end was missed is not known: ask. A database that does not answer ends nothing.
-                Err(RecvError::Lagged(_)) => match self.lives(grant).await {
-                    Ok(false) => return,
-                    _ => ends = ends.resubscribe(),
-                },
-                Err(RecvError::Closed) => std::future::pending().await,
-            }
-        }
-    }
-
-    pub(super) fn tell(&self, family: GrantId) {
-        // Nobody listens: nothing is open.
-        _ = self.0.ended.send(family);
     }
 }

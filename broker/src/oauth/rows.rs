@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use shared::id::{AccountId, GrantId, HomeId, WorkspaceId};
+use shared::id::{AccountId, GrantId, HomeId};
 use shared::oauth::Scopes;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -32,13 +32,14 @@ pub(super) fn scopes(row: &AnyRow, column: &str) -> Result<Scopes> {
     Scopes::parse(row.try_get(column)?).map_err(odd)
 }
 
-/// Reads `account_id`, `home_id` and `scopes`.
+/// Reads `account_id`, `home_id`, `scopes` and `epoch`.
 pub(super) fn approval(row: &AnyRow) -> Result<Approval> {
     let (account, home): (Option<i64>, Option<i64>) = (row.try_get("account_id")?, row.try_get("home_id")?);
     Ok(Approval {
         account: account.map(AccountId::try_from).transpose().map_err(odd)?,
         home: home.map(HomeId::try_from).transpose().map_err(odd)?,
         scopes: scopes(row, "scopes")?,
+        epoch: row.try_get("epoch")?,
     })
 }
 
@@ -56,14 +57,15 @@ pub async fn add_family(
     now: Timestamp,
 ) -> Result<()> {
     sqlx::query(
-        "INSERT INTO oauth_grant (id, client_id, account_id, home_id, scopes, created_at, ends_at, used_at, used_from)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $6, $8)",
+        "INSERT INTO oauth_grant (id, client_id, account_id, home_id, scopes, epoch, created_at, ends_at, used_at,
+           used_from) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7, $9)",
     )
     .bind(family.id.number())
     .bind(client)
     .bind(family.approval.account.map(AccountId::number))
     .bind(family.approval.home.map(HomeId::number))
     .bind(family.approval.scopes.to_string())
+    .bind(family.approval.epoch)
     .bind(now.millis())
     .bind(family.ends_at.millis())
     .bind(from)
@@ -104,7 +106,7 @@ pub async fn hold_family(db: &mut Db, token: &[u8], client: &str) -> Result<Opti
     let row = sqlx::query(
         "UPDATE oauth_grant SET revoked_at = revoked_at
          WHERE client_id = $2 AND id = (SELECT grant_id FROM token WHERE token_hash = $1 AND kind = 'refresh')
-         RETURNING id, account_id, home_id, scopes, ends_at, revoked_at",
+         RETURNING id, account_id, home_id, scopes, epoch, ends_at, revoked_at",
     )
     .bind(token)
     .bind(client)
@@ -189,25 +191,29 @@ pub async fn see_family(db: &mut Db, family: GrantId, from: &str, now: Timestamp
         .map(drop)
 }
 
-/// Ends a family; false when it had ended.
+/// Ends a family; whose it was and which client's, or nothing when it had ended.
 pub async fn end_family(
     db: &mut Db,
     family: GrantId,
     why: &str,
     from: Option<&str>,
     now: Timestamp,
-) -> Result<bool> {
-    let done = sqlx::query(
+) -> Result<Option<(Option<AccountId>, String)>> {
+    let row = sqlx::query(
         "UPDATE oauth_grant SET revoked_at = $2, revoked_why = $3, revoked_from = $4
-         WHERE id = $1 AND revoked_at IS NULL",
+         WHERE id = $1 AND revoked_at IS NULL RETURNING account_id, client_id",
     )
     .bind(family.number())
     .bind(now.millis())
     .bind(why)
     .bind(from)
-    .execute(db)
+    .fetch_optional(db)
     .await?;
-    Ok(done.rows_affected() > 0)
+    row.map(|row| {
+        let account: Option<i64> = row.try_get("account_id")?;
+        Ok((account.map(AccountId::try_from).transpose().map_err(odd)?, row.try_get("client_id")?))
+    })
+    .transpose()
 }
 
 /// Ends all families of a home; which.
@@ -240,73 +246,6 @@ pub async fn family_of(db: &mut Db, token: &[u8], client: &str) -> Result<Option
     .fetch_optional(db)
     .await?;
     row.map(|row| id(&row, "id")).transpose()
-}
-
-/// The homes of a workspace that a living family of a client is bound to.
-pub async fn bound_homes(
-    db: &mut Db,
-    client: &str,
-    workspace: WorkspaceId,
-    now: Timestamp,
-) -> Result<Vec<HomeId>> {
-    let rows = sqlx::query(
-        "SELECT DISTINCT g.home_id FROM oauth_grant g JOIN home h ON h.id = g.home_id
-         WHERE g.client_id = $1 AND h.workspace_id = $2 AND g.revoked_at IS NULL AND g.ends_at > $3",
-    )
-    .bind(client)
-    .bind(workspace.number())
-    .bind(now.millis())
-    .fetch_all(db)
-    .await?;
-    rows.iter().map(|row| id(row, "home_id")).collect()
-}
-
-/// An access token that is alive.
-pub struct Alive {
-    /// Its family.
-    pub family: GrantId,
-    /// For whom.
-    pub approval: Approval,
-    /// Whose the client is.
-    pub workspace: Option<WorkspaceId>,
-    /// Whether it was presented before.
-    pub is_used: bool,
-}
-
-pub async fn access(db: &mut Db, token: &[u8], now: Timestamp) -> Result<Option<Alive>> {
-    let row = sqlx::query(
-        "SELECT g.id, g.account_id, g.home_id, t.scopes, t.used_at, c.workspace_id
-         FROM token t JOIN oauth_grant g ON g.id = t.grant_id JOIN client c ON c.client_id = g.client_id
-         WHERE t.token_hash = $1 AND t.kind = 'access' AND t.revoked_at IS NULL AND t.expires_at > $2
-         AND g.revoked_at IS NULL AND g.ends_at > $2 AND c.disabled_at IS NULL",
-    )
-    .bind(token)
-    .bind(now.millis())
-    .fetch_optional(db)
-    .await?;
-    row.map(|row| {
-        let workspace: Option<i64> = row.try_get("workspace_id")?;
-        Ok(Alive {
-            family: id(&row, "id")?,
-            approval: approval(&row)?,
-            workspace: workspace.map(WorkspaceId::try_from).transpose().map_err(odd)?,
-            is_used: row.try_get::<Option<i64>, _>("used_at")?.is_some(),
-        })
-    })
-    .transpose()
-}
-
-/// Whether a family lives.
-pub async fn lives(db: &mut Db, family: GrantId, now: Timestamp) -> Result<bool> {
-    let row = sqlx::query(
-        "SELECT g.id FROM oauth_grant g JOIN client c ON c.client_id = g.client_id
-         WHERE g.id = $1 AND g.revoked_at IS NULL AND g.ends_at > $2 AND c.disabled_at IS NULL",
-    )
-    .bind(family.number())
-    .bind(now.millis())
-    .fetch_optional(db)
-    .await?;
-    Ok(row.is_some())
 }
 
 /// Forgets what lapsed `margin` ago. What was used stays while the token it came of can still be shown: it is

@@ -5,9 +5,11 @@
 
 mod consents;
 mod devices;
+mod endings;
 mod flows;
 mod model;
 mod races;
+mod services;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -23,9 +23,15 @@ pub async fn answer(oauth: &OAuth, asked: &Asked) -> Result<Answer, Fault> {
             Ok(()) => Ok(empty(StatusCode::OK)),
             Err(wrong) => wrong.answer(),
         },
+        ("POST", ["oauth2", "introspect"]) => match oauth.introspect(asked).await {
+            Ok(told) => Ok(json(StatusCode::OK, &told)),
+            Err(wrong) => wrong.answer(),
+        },
         (_, [".well-known", "oauth-authorization-server"]) => Err(Fault::Method("GET, HEAD")),
         (_, ["oauth2", "authorize"] | ["device"]) => Err(Fault::Method("GET, HEAD, POST")),
-        (_, ["oauth2", "token" | "device_authorization" | "revoke"]) => Err(Fault::Method("POST")),
+        (_, ["oauth2", "token" | "device_authorization" | "introspect" | "revoke"]) => {
+            Err(Fault::Method("POST"))
+        }
         _ => Err(Fault::NotFound),
     }
 }

@@ -24,7 +24,7 @@ pub(super) async fn by_token(db: &mut Db, hash: Vec<u8>) -> Result<Option<Found>
         "SELECT l.id, l.label, l.permission, l.created_at, l.expires_at, l.revoked_at, l.used_at, \
          s.id AS shared_id, s.home_id, s.entity_id, s.name, s.area, h.name AS home_name \
          FROM link l JOIN shared_entity s ON s.id = l.shared_entity_id JOIN home h ON h.id = s.home_id \
-         WHERE l.token_hash = $1",
+         WHERE l.token_hash = $1 AND h.state <> 'deleting'",
     )
     .bind(hash)
     .fetch_optional(db)
@@ -66,8 +66,8 @@ pub(super) async fn count_live(db: &mut Db, home: HomeId, now: Timestamp) -> Res
 pub(super) async fn watched(db: &mut Db, home: HomeId, now: Timestamp) -> Result<Vec<Watched>> {
     let rows = sqlx::query(
         "SELECT s.entity_id, CAST(MAX(CASE WHEN l.permission = 'control' THEN 1 ELSE 0 END) AS BIGINT) AS control \
-         FROM link l JOIN shared_entity s ON s.id = l.shared_entity_id \
-         WHERE s.home_id = $1 AND l.revoked_at IS NULL AND (l.expires_at IS NULL OR l.expires_at > $2) \
+         FROM link l JOIN shared_entity s ON s.id = l.shared_entity_id JOIN home h ON h.id = s.home_id \
+         WHERE s.home_id = $1 AND h.state <> 'deleting' AND l.revoked_at IS NULL AND (l.expires_at IS NULL OR l.expires_at > $2) \
          GROUP BY s.entity_id",
     )
     .bind(home.number())

@@ -61,6 +61,7 @@ impl Relay {
 
     async fn serve(self, opening: Opening, session: Session) {
         let Session { home, grant, revoked } = session;
+        let _watch = self.0.parts.oauth.watch(grant);
         let Some(socket) = opening.open(SIZE).await else { return };
         let room = self.room(home.id);
         let mailbox = Arc::new(Mailbox::new(WORDS, RESTS));

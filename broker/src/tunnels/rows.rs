@@ -65,10 +65,22 @@ pub async fn put(db: &mut Db, home: HomeId, tunnel_id: &str, token: &Token, now:
     .map(drop)
 }
 
+/// Gives a home's tunnel another token, for the same grant; false when it has no tunnel.
+pub async fn renew(db: &mut Db, home: HomeId, hash: &[u8], sealed: &[u8]) -> Result<bool> {
+    let done = sqlx::query("UPDATE tunnel SET token_hash = $2, token_sealed = $3 WHERE home_id = $1")
+        .bind(home.number())
+        .bind(hash)
+        .bind(sealed)
+        .execute(db)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
 /// What a token's hash opens.
 pub async fn by_token(db: &mut Db, hash: &[u8]) -> Result<Option<Opened>> {
     let row = sqlx::query(
-        "SELECT h.id, h.label, t.grant_id FROM tunnel t JOIN home h ON h.id = t.home_id WHERE t.token_hash = $1",
+        "SELECT h.id, h.label, t.grant_id FROM tunnel t JOIN home h ON h.id = t.home_id
+         WHERE t.token_hash = $1 AND h.state <> 'deleting'",
     )
     .bind(hash)
     .fetch_optional(db)

@@ -127,7 +127,7 @@ kit::stories! {
 }
 
 /// A guest whose page is open twenty times.
-async fn opened(link: &str) -> (Guest, Vec<Live>) {
+pub async fn opened(link: &str) -> (Guest, Vec<Live>) {
     let guest = Guest::open(link).await.unwrap();
     let mut sockets = Vec::new();
     for _ in 0..20 {
@@ -139,7 +139,7 @@ async fn opened(link: &str) -> (Guest, Vec<Live>) {
 }
 
 /// Until every socket was closed because its link ended.
-async fn all_closed(sockets: &mut [Live], began: Instant) -> Duration {
+pub async fn all_closed(sockets: &mut [Live], began: Instant) -> Duration {
     for code in join_all(sockets.iter_mut().map(|live| timeout(PATIENCE, live.until_closed()))).await {
         assert_eq!(code.expect("the socket closes"), Some(close::REVOKED));
     }
@@ -147,7 +147,7 @@ async fn all_closed(sockets: &mut [Live], began: Instant) -> Duration {
 }
 
 /// What an agent remembers, once all of it is there: the tunnel's token comes a moment after the pairing.
-async fn pairing(world: &World) -> Pairing {
+pub async fn pairing(world: &World) -> Pairing {
     until("the agent to remember its tunnel's token", || async {
         let memory = Memory::open(&world.agent_settings().data_dir, Keeping::File).await.unwrap();
         memory.recall().pairing.filter(|pairing| pairing.tunnel_token.is_some())

@@ -10,14 +10,15 @@ use crate::store::{Db, Result};
 
 pub async fn add(db: &mut Db, hash: &[u8], client: &str, code: &Code) -> Result<()> {
     sqlx::query(
-        "INSERT INTO authorization_code (code_hash, client_id, account_id, home_id, scopes, redirect_uri,
-           redirect_uri_sent, challenge, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO authorization_code (code_hash, client_id, account_id, home_id, scopes, epoch,
+           redirect_uri, redirect_uri_sent, challenge, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(hash)
     .bind(client)
     .bind(code.approval.account.map(AccountId::number))
     .bind(code.approval.home.map(HomeId::number))
     .bind(code.approval.scopes.to_string())
+    .bind(code.approval.epoch)
     .bind(&code.redirect_uri)
     .bind(i64::from(code.redirect_uri_sent))
     .bind(code.challenge.clone())
@@ -32,7 +33,7 @@ pub async fn spend(db: &mut Db, hash: &[u8], client: &str, now: Timestamp) -> Re
     let row = sqlx::query(
         "UPDATE authorization_code SET spent_at = $3
          WHERE code_hash = $1 AND client_id = $2 AND spent_at IS NULL
-         RETURNING account_id, home_id, scopes, redirect_uri, redirect_uri_sent, challenge, expires_at",
+         RETURNING account_id, home_id, scopes, epoch, redirect_uri, redirect_uri_sent, challenge, expires_at",
     )
     .bind(hash)
     .bind(client)

@@ -77,7 +77,8 @@ pub async fn add(db: &mut Db, new: &New<'_>) -> Result<()> {
 pub async fn hold(db: &mut Db, hash: &[u8], client: &str) -> Result<Option<Device>> {
     let row = sqlx::query(
         "UPDATE device_authorization SET polled_at = polled_at WHERE device_code_hash = $1 AND client_id = $2
-         RETURNING standing, account_id, home_id, granted_scopes AS scopes, expires_at, poll_interval, polled_at",
+         RETURNING standing, account_id, home_id, granted_scopes AS scopes, epoch, expires_at, poll_interval,
+           polled_at",
     )
     .bind(hash)
     .bind(client)
@@ -199,13 +200,14 @@ pub async fn release(db: &mut Db, code: &UserCode, by: AccountId) -> Result<()> 
 /// Lets a claimed device in; false when the claim is gone.
 pub async fn approve(db: &mut Db, code: &UserCode, approval: &Approval) -> Result<bool> {
     let done = sqlx::query(
-        "UPDATE device_authorization SET standing = 'approved', home_id = $3, granted_scopes = $4
+        "UPDATE device_authorization SET standing = 'approved', home_id = $3, granted_scopes = $4, epoch = $5
          WHERE user_code = $1 AND standing = 'claimed' AND account_id = $2",
     )
     .bind(code.letters())
     .bind(approval.account.map(AccountId::number))
     .bind(approval.home.map(HomeId::number))
     .bind(approval.scopes.to_string())
+    .bind(approval.epoch)
     .execute(db)
     .await?;
     Ok(done.rows_affected() > 0)

@@ -14,7 +14,7 @@ fn at(seconds: u64) -> Timestamp {
 
 fn approval() -> Approval {
     let account = AccountId::from_random_bits(1 << 20);
-    Approval { account: Some(account), home: None, scopes: Scopes::agent() }
+    Approval { account: Some(account), home: None, scopes: Scopes::agent(), epoch: 0 }
 }
 
 fn code() -> Code {

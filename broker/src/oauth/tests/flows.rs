@@ -14,7 +14,17 @@ async fn metadata_says_what_is_there() {
     assert_eq!(json["authorization_response_iss_parameter_supported"], true, "MD-05");
     assert_eq!(json["device_authorization_endpoint"], "http://localhost:8420/oauth2/device_authorization");
     assert!(json["grant_types_supported"].as_array().unwrap().contains(&DEVICE_GRANT.into()), "MD-07");
-    assert!(!said.text.contains("introspection") && !said.text.contains("implicit"), "MD-06, MD-09");
+    assert_eq!(json["introspection_endpoint"], "http://localhost:8420/oauth2/introspect", "MD-03");
+    let asks = &json["introspection_endpoint_auth_methods_supported"];
+    assert_eq!(*asks, serde_json::json!(["client_secret_basic", "client_secret_post"]), "MD-08");
+    // What is not offered is not advertised: no PAR (BR-09), no DPoP (BR-10), no JWTs (BR-11), nothing of OpenID.
+    for absent in ["implicit", "password", "pushed", "dpop", "jwks", "userinfo", "registration", "id_token"] {
+        assert!(!said.text.contains(absent), "{absent} (MD-06, MD-09)");
+    }
+    assert!(
+        json.as_object().unwrap().values().all(|value| value.as_array().is_none_or(|all| !all.is_empty())),
+        "MD-09"
+    );
     let openid = provider.get(None, "/.well-known/openid-configuration").await;
     assert_eq!(openid.status, StatusCode::NOT_FOUND, "MD-09");
 }
@@ -209,8 +219,9 @@ async fn a_bearer_token_travels_in_the_header_and_has_its_scope() {
     both.headers.insert(header::AUTHORIZATION, format!("Bearer {access}").parse().unwrap());
     assert!(matches!(provider.oauth.bearer(&both, Scope::Relay).await, Err(Fault::Bad(_))), "BR-05");
     provider.tell(format!("UPDATE member SET role = 'observer' WHERE account_id = {}", ada.account)).await;
-    let role = provider.bearer(&access, Scope::Relay).await.unwrap().caller.memberships[0].role;
-    assert!(!role.manages(), "the role is today's, not the consent's");
+    assert!(!provider.is_alive(&access).await, "an agent's grant lives while its account manages the home");
+    provider.tell(format!("UPDATE member SET role = 'admin' WHERE account_id = {}", ada.account)).await;
+    assert!(provider.is_alive(&access).await, "the role is today's, not the consent's");
     provider.tell(format!("DELETE FROM member WHERE account_id = {}", ada.account)).await;
     assert!(!provider.is_alive(&access).await);
 }

@@ -34,8 +34,8 @@ async fn add(world: &World, workspace: i64, home: Option<HomeId>) -> String {
     let sql = format!(
         "INSERT INTO account (id, email, name, password, created_at) VALUES ({id}, '{id}@example.org', 'Ada', 'x', 0);
          INSERT INTO member (workspace_id, account_id, role) VALUES ({workspace}, {id}, 'owner');
-         INSERT INTO oauth_grant (id, client_id, account_id, home_id, scopes, created_at, used_at, used_from, ends_at)
-           VALUES ({id}, '{AGENT_CLIENT_ID}', {id}, {home}, '{}', 0, 0, '', {far});",
+         INSERT INTO oauth_grant (id, client_id, account_id, home_id, scopes, epoch, created_at, ends_at, used_at,
+             used_from) VALUES ({id}, '{AGENT_CLIENT_ID}', {id}, {home}, '{}', 0, 0, {far}, 0, '');",
         shared::oauth::Scopes::agent()
     );
     let mut tx = world.store.begin().await.unwrap();

@@ -1,0 +1,280 @@
+//! Cloudflare's API v4 as it was recorded: what cannot be had here. It keeps tunnels and DNS records of one
+//! account, answers with the same envelopes, codes and quirks, fails when told to, and writes down what was
+//! asked.
+//!
+//! Imitated: the envelope; 409 with 1013 for a taken name; 400 with 1022 while connections are counted, which is
+//! for a while after they went; 81053 for a taken record; 403 with 10000 without the permission; 429 with
+//! `Retry-After`; pages of HTML; answers that are lost before or after the deed; lists in pages, with deleted
+//! tunnels in them unless they are filtered out; and an edge that does not know a new tunnel for a moment.
+
+mod answers;
+mod state;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use url::Url;
+
+use answers::Said;
+pub use state::{Connector, Record, State, Tunnel};
+
+/// The account's tag.
+pub const ACCOUNT: &str = "699d98642c564d2e855e9661899b7252";
+/// The zone's tag.
+pub const ZONE: &str = "023e105f4ecef8ad9ca31a8372d0c353";
+/// The API token that is good.
+pub const TOKEN: &str = "cf-api-token-0123456789abcdefghijklmnop";
+
+/// What goes wrong with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// 429 with `Retry-After` in seconds.
+    TooMany(u64),
+    /// 500 with an envelope.
+    Broken,
+    /// 502 with a page of HTML.
+    Html,
+    /// The connection closes and nothing was done.
+    Silence,
+    /// It is done, and the connection closes before the answer.
+    Lost,
+}
+
+/// When, within a call, it is held up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Nothing is done yet.
+    Before,
+    /// It is done, and nobody was told.
+    After,
+}
+
+/// One call, as it came in.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The method.
+    pub method: Method,
+    /// The path after `/client/v4`.
+    pub path: String,
+    /// The query, decoded.
+    pub query: Vec<(String, String)>,
+    /// The body; `tunnel_secret` is left out.
+    pub body: Value,
+    /// The status that was answered; none where no answer was given.
+    pub answered: Option<StatusCode>,
+}
+
+impl Asked {
+    /// Whether the call may have changed something.
+    pub fn changes(&self) -> bool {
+        self.method != Method::GET
+    }
+}
+
+/// The simulator; ends when dropped.
+pub struct Cloudflare {
+    /// Where it listens, on loopback.
+    pub addr: SocketAddr,
+    inner: Arc<Inner>,
+    _stop: DropGuard,
+}
+
+struct Inner {
+    state: Mutex<State>,
+    plan: Mutex<Plan>,
+    asked: watch::Sender<Vec<Asked>>,
+    released: Notify,
+}
+
+/// What will go wrong.
+#[derive(Default)]
+struct Plan {
+    /// Calls answered so far, faults included.
+    count: u64,
+    /// What happens to the next calls, first come first.
+    next: std::collections::VecDeque<Option<Fault>>,
+    /// Of a hundred calls so many fail, drawn by a generator with this state.
+    rate: Option<(u64, u64)>,
+    /// The call with this number is held up until it is released.
+    hold: Option<(u64, When)>,
+    /// Nobody is there at all.
+    is_down: bool,
+}
+
+impl Plan {
+    fn draw(&mut self) -> Option<Fault> {
+        if self.is_down {
+            return Some(Fault::Silence);
+        }
+        if let Some(planned) = self.next.pop_front() {
+            return planned;
+        }
+        let (percent, seed) = self.rate.as_mut()?;
+        // xorshift64: the same faults for the same seed.
+        *seed ^= *seed << 13;
+        *seed ^= *seed >> 7;
+        *seed ^= *seed << 17;
+        let drawn = *seed >> 16;
+        let kinds = [Fault::TooMany(0), Fault::Broken, Fault::Html, Fault::Silence, Fault::Lost];
+        (drawn % 100 < *percent).then(|| kinds[(drawn / 100 % kinds.len() as u64) as usize])
+    }
+}
+
+impl Cloudflare {
+    /// Starts one on a free port of loopback, for names under `domain`.
+    pub async fn start(domain: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let addr = listener.local_addr().expect("a bound socket has an address");
+        let inner = Arc::new(Inner {
+            state: Mutex::new(State::new(domain)),
+            plan: Mutex::default(),
+            asked: watch::Sender::default(),
+            released: Notify::new(),
+        });
+        let stop = CancellationToken::new();
+        tokio::spawn(stop.clone().run_until_cancelled_owned(accept(listener, inner.clone(), stop.clone())));
+        Self { addr, inner, _stop: stop.drop_guard() }
+    }
+
+    /// The base of the API, as the broker's setting wants it.
+    pub fn url(&self) -> Url {
+        format!("http://{}/client/v4", self.addr).parse().expect("an address makes a URL")
+    }
+
+    /// What there is; to look at, and to change behind the broker's back.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All calls so far.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.inner.asked.borrow().clone()
+    }
+
+    /// Waits until the calls satisfy `enough`; panics with `what` after twenty seconds.
+    pub async fn until(&self, what: &str, enough: impl FnMut(&Vec<Asked>) -> bool) {
+        let mut asked = self.inner.asked.subscribe();
+        let waited = tokio::time::timeout(Duration::from_secs(20), asked.wait_for(enough)).await;
+        assert!(matches!(waited, Ok(Ok(_))), "still missing: {what}; asked so far: {:#?}", self.asked());
+    }
+
+    /// What becomes of the next calls; `None` lets one through.
+    pub fn fail_next(&self, faults: &[Option<Fault>]) {
+        self.inner.plan().next.extend(faults);
+    }
+
+    /// Lets so many of a hundred calls fail, each in one of the five ways; the same for the same seed. 0 ends it.
+    pub fn fail_at_a_rate(&self, percent: u64, seed: u64) {
+        self.inner.plan().rate = (percent > 0).then_some((percent, seed.max(1)));
+    }
+
+    /// Takes it away, or brings it back.
+    pub fn set_down(&self, is_down: bool) {
+        self.inner.plan().is_down = is_down;
+    }
+
+    /// Holds up the call that comes after `skip` others, until [`Cloudflare::release`].
+    pub fn hold(&self, skip: u64, when: When) {
+        let mut plan = self.inner.plan();
+        plan.hold = Some((plan.count + skip, when));
+    }
+
+    /// Lets go what is held up: its answer goes nowhere.
+    pub fn release(&self) {
+        self.inner.plan().hold = None;
+        self.inner.released.notify_waiters();
+    }
+}
+
+impl Inner {
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits while this call is held up; whether it was.
+    async fn held(&self, number: u64, when: When) -> bool {
+        let mut was = false;
+        loop {
+            let released = self.released.notified();
+            if self.plan().hold != Some((number, when)) {
+                return was;
+            }
+            was = true;
+            released.await;
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, inner: Arc<Inner>, stop: CancellationToken) {
+    while let Ok((socket, _)) = listener.accept().await {
+        let inner = inner.clone();
+        let service = hyper::service::service_fn(move |request| answer(inner.clone(), request));
+        let serving =
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move { _ = serving.await }));
+    }
+}
+
+/// The connection is closed instead of an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer")]
+struct NoAnswer;
+
+impl From<Infallible> for NoAnswer {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+async fn answer(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, NoAnswer> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
+    let (number, fault) = {
+        let mut plan = inner.plan();
+        plan.count += 1;
+        (plan.count - 1, plan.draw())
+    };
+    let query = parts.uri.query().unwrap_or_default();
+    let query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let path = parts.uri.path().strip_prefix("/client/v4/").unwrap_or_default().to_owned();
+    let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    if inner.held(number, When::Before).await {
+        return Err(NoAnswer);
+    }
+    let bearer = parts.headers.get("authorization").and_then(|value| value.to_str().ok());
+    let is_done = matches!(fault, None | Some(Fault::Lost));
+    let said = is_done.then(|| {
+        let mut state = inner.state.lock().unwrap_or_else(PoisonError::into_inner);
+        answers::answer(&mut state, bearer, &parts.method, &path, &query, &body)
+    });
+    let answer = match (fault, said) {
+        (None, Some(said)) => Some(said),
+        (Some(Fault::TooMany(seconds)), _) => Some(Said::too_many(seconds)),
+        (Some(Fault::Broken), _) => Some(Said::no(500, 10001, "An internal error prevented the request")),
+        (Some(Fault::Html), _) => Some(Said::html()),
+        _ => None,
+    };
+    inner.asked.send_modify(|asked| {
+        let mut body = body.clone();
+        if let Some(fields) = body.as_object_mut() {
+            fields.remove("tunnel_secret");
+        }
+        let answered = answer.as_ref().map(|said| said.status);
+        asked.push(Asked { method: parts.method.clone(), path: path.clone(), query, body, answered });
+    });
+    if inner.held(number, When::After).await {
+        return Err(NoAnswer);
+    }
+    answer.map(Said::response).ok_or(NoAnswer)
+}
