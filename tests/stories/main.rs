@@ -7,6 +7,7 @@ mod authorizing;
 mod cloudflare;
 mod first_day;
 mod outliving;
+mod people;
 mod relaying;
 mod trespassing;
 mod tunnelling;

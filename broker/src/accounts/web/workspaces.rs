@@ -47,14 +47,15 @@ pub async fn answer(accounts: &Accounts, asked: &Asked, segments: &[&str]) -> Re
     if asked.method != http::Method::POST {
         return match segments {
             [] => show(accounts, asked, &person, Tried::default()).await,
-            ["rename"] | [_, "switch"] => Err(Fault::Method("POST")),
+            ["new" | "rename"] | [_, "switch"] => Err(Fault::Method("POST")),
             _ => Err(Fault::NotFound),
         };
     }
     let sent = asked.form()?;
     person.check(asked, Some(&sent))?;
     match segments {
-        [] => {
+        [] => Err(Fault::Method("GET")),
+        ["new"] => {
             let new_name = field(&sent, "name")?;
             match accounts.make_workspace(&person, &new_name).await? {
                 Ok(()) => Ok(see_other("/")),
