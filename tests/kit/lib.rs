@@ -19,6 +19,7 @@ pub mod postgres; // a throw-away cluster
 pub mod process; // children that end when we do
 pub mod programs; // broker and agent as programs of their own, to be killed
 pub mod scales; // what broker and agent weigh
+pub mod smtp; // a real mail server, to be stopped and started
 pub mod tap; // what an agent says and hears, written down
 pub mod tree; // the workspace as text
 pub mod until; // waiting for what is meant

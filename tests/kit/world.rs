@@ -1,6 +1,7 @@
 //! A world for one story: a broker on its own database, its owner, and, as the story asks for them, a real Home
 //! Assistant, an agent and browsers. All of it ends with the story.
 
+pub mod letters;
 mod registering;
 mod spoil;
 mod twin;

@@ -8,6 +8,7 @@ mod cloudflare;
 mod first_day;
 mod judging;
 mod outliving;
+mod people;
 mod relaying;
 mod trespassing;
 mod tunnelling;
