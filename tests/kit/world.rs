@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use crate::browser::Browser;
 use crate::home_assistant::{Client, HomeAssistant, Mood};
-use crate::owner::{Identity, May, Owner};
+use crate::owner::{Identity, Owner};
 use crate::postgres::{Durability, Postgres};
 use crate::process::Process;
 use crate::tap::Tap;
