@@ -46,6 +46,7 @@ mod exchange;
 mod grant;
 mod introspect;
 mod metadata;
+mod programs;
 mod refusal;
 mod revoke;
 mod rows;
@@ -71,6 +72,7 @@ use crate::store::Store;
 
 pub use bearer::Bearer;
 use client::Client;
+use clients::Clients;
 
 /// How many ends of grants a listener may be behind before it must ask for each ([`OAuth::lives`]).
 const ENDS: usize = 1024;
@@ -90,6 +92,7 @@ struct Inner {
     lifetimes: Lifetimes,
     accounts: Accounts,
     homes: Homes,
+    clients: Clients,
     ended: broadcast::Sender<GrantId>,
     open: Mutex<alive::Open>,
     failures: Tries<(String, IpAddr)>,
@@ -110,6 +113,7 @@ impl OAuth {
         homes: Homes,
     ) -> Self {
         let (requests, every) = device::REQUESTS;
+        let clients = Clients::new(store.clone(), clock.clone());
         Self(Arc::new(Inner {
             store,
             clock,
@@ -117,6 +121,7 @@ impl OAuth {
             lifetimes,
             accounts,
             homes,
+            clients,
             ended: broadcast::Sender::new(ENDS),
             open: Mutex::default(),
             failures: Tries::new(FAILURES.0, FAILURES.1),
@@ -142,13 +147,17 @@ impl OAuth {
         Ok(gone)
     }
 
-    /// `/oauth2/…`, `/device` and the metadata under `/.well-known/`.
+    /// `/oauth2/…`, `/device`, `/programs`, `/clients` and the metadata under `/.well-known/`.
     pub fn routes(&self) -> Routes {
         let oauth = self.clone();
-        routes(self.0.site.clone(), &["oauth2", "device", ".well-known"], move |asked| {
-            let oauth = oauth.clone();
-            async move { web::answer(&oauth, &asked).await }
-        })
+        routes(
+            self.0.site.clone(),
+            &["oauth2", "device", "programs", "clients", ".well-known"],
+            move |asked| {
+                let oauth = oauth.clone();
+                async move { web::answer(&oauth, &asked).await }
+            },
+        )
     }
 }
 

@@ -9,6 +9,7 @@ use shared::id::WorkspaceId;
 use shared::oauth::{DEVICE_GRANT, Scopes};
 use shared::secret::Secret;
 
+use crate::audit::Doer;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{AddClient, ClientCommand};
 use crate::http::words::english;
@@ -115,7 +116,7 @@ pub async fn run(
             if json { write_json(&printed, out) } else { printed.write(out) }
         }
         ClientCommand::Rotate { client_id, overlap_hours, json } => {
-            let secret = clients.rotate(&client_id, HOUR * overlap_hours).await;
+            let secret = clients.rotate(&client_id, HOUR * overlap_hours, &Doer::default()).await;
             let secret = secret.map_err(|fault| anyhow!("{fault}"))?;
             let secret =
                 secret.with_context(|| format!("there is no client {client_id:?} that keeps a secret"))?;
@@ -134,7 +135,8 @@ pub async fn run(
         ClientCommand::Disable { client_id } => switch(clients, &client_id, true, out).await,
         ClientCommand::Enable { client_id } => switch(clients, &client_id, false, out).await,
         ClientCommand::Remove { client_id } => {
-            let gone = clients.remove(&client_id).await.map_err(|fault| anyhow!("{fault}"))?;
+            let gone =
+                clients.remove(&client_id, &Doer::default()).await.map_err(|fault| anyhow!("{fault}"))?;
             gone.with_context(|| nobody(&client_id))?;
             Ok(writeln!(out, "{client_id} is removed")?)
         }
@@ -144,13 +146,14 @@ pub async fn run(
 async fn add(clients: &Clients, wanted: AddClient, out: &mut impl Write) -> anyhow::Result<()> {
     let json = wanted.json;
     let workspace = workspace_of(clients, wanted.workspace.as_deref()).await?;
-    let Registered { client, secret } = match clients.add(registration(wanted, workspace)?).await {
-        Ok(registered) => registered,
-        Err(NotRegistered::Unfit(unfit)) => bail!(in_words(&unfit)),
-        Err(NotRegistered::Taken) => bail!("there is a client of that id already"),
-        Err(NotRegistered::Many) => bail!("the workspace has as many clients as it may have"),
-        Err(NotRegistered::Fault(fault)) => bail!("{fault}"),
-    };
+    let Registered { client, secret } =
+        match clients.add(registration(wanted, workspace)?, &Doer::default()).await {
+            Ok(registered) => registered,
+            Err(NotRegistered::Unfit(unfit)) => bail!(in_words(&unfit)),
+            Err(NotRegistered::Taken) => bail!("there is a client of that id already"),
+            Err(NotRegistered::Many) => bail!("the workspace has as many clients as it may have"),
+            Err(NotRegistered::Fault(fault)) => bail!("{fault}"),
+        };
     let printed = Printed { client_secret: secret.as_ref(), ..Printed::new(&client) };
     if json {
         return write_json(&printed, out);
@@ -197,7 +200,8 @@ fn list(all: &[Listed], now: Timestamp, json: bool, out: &mut impl Write) -> any
 }
 
 async fn switch(clients: &Clients, id: &str, disabled: bool, out: &mut impl Write) -> anyhow::Result<()> {
-    let switched = clients.set_disabled(id, disabled).await.map_err(|fault| anyhow!("{fault}"))?;
+    let switched =
+        clients.set_disabled(id, disabled, &Doer::default()).await.map_err(|fault| anyhow!("{fault}"))?;
     switched.with_context(|| nobody(id))?;
     Ok(writeln!(out, "{id} is {}", if disabled { "disabled" } else { "enabled" })?)
 }

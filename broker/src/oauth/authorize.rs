@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use shared::oauth::{Scopes, path};
 
 use super::client::{Client, GrantType};
-use super::consent::{NotYet, Setting, Subject, notice};
+use super::consent::{NotYet, Setting, Subject, note_consent, notice, wrong_address};
 use super::grant::{Approval, Code, is_challenge};
 use super::refusal::Refusal;
 use super::{OAuth, client};
@@ -34,8 +34,9 @@ struct Wanted {
     challenge: Option<String>,
 }
 
-/// What is wrong before there is anywhere to send it: the word that tells the person.
-struct NowhereToGo(&'static str);
+/// What is wrong before there is anywhere to send it: the word that tells the person, and whose address it was
+/// not.
+struct NowhereToGo(&'static str, Option<Client>);
 
 impl OAuth {
     /// `GET` and `POST /oauth2/authorize`. A POST that decides nothing is a request like a GET.
@@ -43,10 +44,7 @@ impl OAuth {
         let form = if asked.method == Method::POST { asked.form()? } else { asked.query_form()? };
         let request = match self.request(&form).await? {
             Ok(request) => request,
-            Err(NowhereToGo(why)) => {
-                let frame = Frame::bare(asked.words());
-                return Ok(notice(StatusCode::BAD_REQUEST, frame, "oauth-cannot-ask", why));
-            }
+            Err(NowhereToGo(why, client)) => return self.led_nowhere(asked, &form, why, client).await,
         };
         let wanted = match Wanted::read(&form, &request.client) {
             Ok(wanted) => wanted,
@@ -67,21 +65,49 @@ impl OAuth {
     /// Flow A, step 1: client and address.
     async fn request(&self, form: &Form) -> Result<Result<Request, NowhereToGo>, Fault> {
         let (Ok(id), Ok(sent)) = (form.optional("client_id"), form.optional("redirect_uri")) else {
-            return Ok(Err(NowhereToGo("oauth-repeated")));
+            return Ok(Err(NowhereToGo("oauth-repeated", None)));
         };
         let known = match id {
             Some(id) => client::rows::find(&mut *self.0.store.read().await?, id).await?,
             None => None,
         };
         let Some(client) = known.filter(|client| !client.disabled) else {
-            return Ok(Err(NowhereToGo("oauth-unknown-client")));
+            return Ok(Err(NowhereToGo("oauth-unknown-client", None)));
         };
         let Some(redirect_uri) = client.redirect_uri(sent) else {
-            return Ok(Err(NowhereToGo("oauth-wrong-address")));
+            return Ok(Err(NowhereToGo("oauth-wrong-address", Some(client))));
         };
         // A state that is there twice cannot be given back; `Wanted::read` refuses it.
         let state = form.optional("state").ok().flatten().map(str::to_owned);
         Ok(Ok(Request { client, redirect_uri, redirect_uri_sent: sent.is_some(), state }))
+    }
+
+    /// Tells whoever came with a request that leads nowhere. Owners and admins of the client's workspace see what
+    /// was sent and what is registered; nobody else learns anything of the client (RU-09).
+    async fn led_nowhere(
+        &self,
+        asked: &Asked,
+        form: &Form,
+        why: &'static str,
+        client: Option<Client>,
+    ) -> Result<Answer, Fault> {
+        let frame = Frame::bare(asked.words());
+        let Some((client, workspace)) = client.and_then(|c| c.workspace.map(|workspace| (c, workspace)))
+        else {
+            return Ok(notice(StatusCode::BAD_REQUEST, frame, "oauth-cannot-ask", why));
+        };
+        let manages = match self.0.accounts.signed_in(asked).await? {
+            Some(person) => {
+                let memberships = self.0.accounts.memberships(person.account).await?;
+                memberships.iter().any(|member| member.workspace == workspace && member.role.manages())
+            }
+            None => false,
+        };
+        if !manages {
+            return Ok(notice(StatusCode::BAD_REQUEST, frame, "oauth-cannot-ask", why));
+        }
+        let sent = form.optional("redirect_uri")?.unwrap_or("").to_owned();
+        Ok(wrong_address(frame, why, sent, client.redirect_uris))
     }
 
     /// Flow A, steps 3 and 4: what the person decided.
@@ -103,7 +129,7 @@ impl OAuth {
             Err(not_yet) => Err(not_yet),
         };
         match approved {
-            Ok(approval) => self.issue(&request, wanted.challenge, approval).await,
+            Ok(approval) => self.issue(asked, &request, wanted.challenge, approval).await,
             Err(NotYet::Wrong(word)) => {
                 self.ask(asked, person, subject, request.setting(&wanted, Some(word))).await
             }
@@ -114,6 +140,7 @@ impl OAuth {
     /// Flow A, step 4: the code.
     async fn issue(
         &self,
+        asked: &Asked,
         request: &Request,
         challenge: Option<String>,
         approval: Approval,
@@ -128,6 +155,7 @@ impl OAuth {
         };
         let mut tx = self.0.store.begin().await?;
         rows::add(&mut tx, &chance::hash(code.expose()), &request.client.id, &row).await?;
+        note_consent(&mut tx, asked, &request.client, &row.approval, self.0.clock.now()).await?;
         tx.commit().await?;
         Ok(self.send_back(request, &[("code", code.expose())]))
     }

@@ -4,6 +4,8 @@
 //! program can be told the new one without an outage (TK-32). A client that is off is off at once: each request
 //! reads it anew (TK-33).
 
+mod pages;
+
 use std::time::Duration;
 
 use shared::id::{GrantId, WorkspaceId};
@@ -13,10 +15,11 @@ use tracing::info;
 use super::client::Client;
 use super::client::registration::{Registration, Unfit};
 use super::client::rows;
+use crate::audit::{self, Act, Doer, Entry};
 use crate::chance::{self, Kind};
 use crate::clock::{Clock, Timestamp};
 use crate::http::Fault;
-use crate::store::Store;
+use crate::store::{Store, Tx};
 
 pub use super::client::rows::Listed;
 
@@ -72,7 +75,7 @@ impl Clients {
     ///
     /// # Errors
     /// What is wrong with it, or that there is no room.
-    pub async fn add(&self, wanted: Registration) -> Result<Registered, NotRegistered> {
+    pub async fn add(&self, wanted: Registration, by: &Doer) -> Result<Registered, NotRegistered> {
         let client = wanted.check().map_err(NotRegistered::Unfit)?;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
@@ -88,6 +91,7 @@ impl Clients {
         if let Some(secret) = &secret {
             rows::add_secret(&mut tx, &client.id, &chance::hash(secret.expose()), now).await?;
         }
+        note(&mut tx, &client, "registered", by, now).await?;
         tx.commit().await?;
         info!(client = client.id, kind = client.kind.word(), workspace = ?client.workspace, "a client is registered");
         Ok(Registered { client, secret })
@@ -105,17 +109,16 @@ impl Clients {
 
     /// Gives a confidential client a new secret; those it has are good for `overlap` more. `None` when it is not
     /// there or keeps none.
-    pub async fn rotate(&self, id: &str, overlap: Duration) -> Result<Option<Secret>, Fault> {
+    pub async fn rotate(&self, id: &str, overlap: Duration, by: &Doer) -> Result<Option<Secret>, Fault> {
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
-        let held = rows::hold(&mut tx, id).await?;
-        if !held.is_some_and(|client| client.is_confidential) {
-            return Ok(None);
-        }
+        let held = rows::hold(&mut tx, id).await?.filter(|client| client.is_confidential);
+        let Some(client) = held else { return Ok(None) };
         let secret = chance::token(Kind::Client);
         rows::retire_secrets(&mut tx, id, now.after(overlap.min(LONGEST_OVERLAP))).await?;
         rows::forget_secrets(&mut tx, id, now).await?;
         rows::add_secret(&mut tx, id, &chance::hash(secret.expose()), now).await?;
+        note(&mut tx, &client, "new secret", by, now).await?;
         tx.commit().await?;
         info!(client = id, overlap_seconds = overlap.as_secs(), "a client has a new secret");
         Ok(Some(secret))
@@ -123,28 +126,31 @@ impl Clients {
 
     /// Switches a client off or on; the grants that are open, or `None` when it is not there. What the person
     /// granted before comes back with it: switching off is no revocation.
-    pub async fn set_disabled(&self, id: &str, disabled: bool) -> Result<Option<Vec<GrantId>>, Fault> {
+    pub async fn set_disabled(
+        &self,
+        id: &str,
+        disabled: bool,
+        by: &Doer,
+    ) -> Result<Option<Vec<GrantId>>, Fault> {
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
-        if rows::hold(&mut tx, id).await?.is_none() {
-            return Ok(None);
-        }
+        let Some(client) = rows::hold(&mut tx, id).await? else { return Ok(None) };
         rows::set_disabled(&mut tx, id, disabled.then_some(now)).await?;
         let grants = rows::open_grants(&mut tx, id, now).await?;
+        note(&mut tx, &client, if disabled { "disabled" } else { "enabled" }, by, now).await?;
         tx.commit().await?;
         info!(client = id, disabled, grants = grants.len(), "a client is switched");
         Ok(Some(grants))
     }
 
     /// Removes a client with all it was granted; the grants that were open, or `None` when it is not there.
-    pub async fn remove(&self, id: &str) -> Result<Option<Vec<GrantId>>, Fault> {
+    pub async fn remove(&self, id: &str, by: &Doer) -> Result<Option<Vec<GrantId>>, Fault> {
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
-        if rows::hold(&mut tx, id).await?.is_none() {
-            return Ok(None);
-        }
+        let Some(client) = rows::hold(&mut tx, id).await? else { return Ok(None) };
         let grants = rows::open_grants(&mut tx, id, now).await?;
         rows::remove(&mut tx, id).await?;
+        note(&mut tx, &client, "removed", by, now).await?;
         tx.commit().await?;
         info!(client = id, grants = grants.len(), "a client is removed");
         Ok(Some(grants))
@@ -154,6 +160,12 @@ impl Clients {
     pub async fn workspace_named(&self, named: &str) -> Result<Option<WorkspaceId>, Fault> {
         Ok(rows::workspace_named(&mut *self.store.read().await?, named).await?)
     }
+}
+
+async fn note(tx: &mut Tx, client: &Client, what: &str, by: &Doer, now: Timestamp) -> Result<(), Fault> {
+    let entry = Entry::new(Act::ClientChanged).by(by).within(client.workspace);
+    let entry = entry.with("client", &client.id).with("name", &client.name).with("what", what);
+    Ok(audit::note(tx, &entry, now).await?)
 }
 
 /// Whether a secret with such an end is good still.

@@ -11,14 +11,17 @@ use shared::oauth::{Scope, Scopes};
 
 use super::OAuth;
 use super::alive;
-use super::client::Client;
+use super::client::{self, Client};
 use super::grant::Approval;
 use super::user_code::UserCode;
 use crate::accounts::SignedIn;
+use crate::audit::{self, Act, Entry};
+use crate::clock::Timestamp;
 use crate::homes::DEFAULT_PORT;
 use crate::http::form::Form;
 use crate::http::page::{Frame, page, page_towards};
 use crate::http::{Answer, Asked, Fault};
+use crate::store::Tx;
 
 /// What a consent is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -122,7 +125,7 @@ fn home(form: &Form) -> Result<HomeChoice, NotYet> {
 }
 
 /// The words of each scope (O4).
-fn sentence(scope: Scope) -> &'static str {
+pub fn sentence(scope: Scope) -> &'static str {
     match scope {
         Scope::WorkspaceRead => "oauth-scope-workspace-read",
         Scope::SmarthomeRead => "oauth-scope-smarthome-read",
@@ -151,6 +154,8 @@ struct Candidate {
 struct ConsentPage<'a> {
     frame: Frame,
     client: &'a str,
+    /// The workspace that registered it; the broker's own clients have none.
+    registered_by: Option<String>,
     email: &'a str,
     asks: Vec<Asks>,
     /// For an agent: the homes to choose from.
@@ -166,11 +171,35 @@ struct NoticePage {
     frame: Frame,
     title: &'static str,
     text: &'static str,
+    /// For whoever looks after the client: the address that was sent, and those that are registered.
+    addresses: Option<(String, Vec<String>)>,
 }
 
 /// A page that only says something.
 pub fn notice(status: StatusCode, frame: Frame, title: &'static str, text: &'static str) -> Answer {
-    page(status, &NoticePage { frame, title, text })
+    page(status, &NoticePage { frame, title, text, addresses: None })
+}
+
+/// The page for a wrong address, with what would have been right.
+pub fn wrong_address(frame: Frame, text: &'static str, sent: String, known: Vec<String>) -> Answer {
+    let addresses = Some((sent, known));
+    page(StatusCode::BAD_REQUEST, &NoticePage { frame, title: "oauth-cannot-ask", text, addresses })
+}
+
+/// Writes down that somebody let a program in.
+pub async fn note_consent(
+    tx: &mut Tx,
+    asked: &Asked,
+    client: &Client,
+    approval: &Approval,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let entry = Entry::new(Act::Consented).of(approval.account).from(asked.peer.ip);
+    let mut entry = entry.with("client", &client.id).with("scopes", &approval.scopes);
+    if let Some(home) = approval.home {
+        entry = entry.with("home", home);
+    }
+    Ok(audit::note(tx, &entry, now).await?)
 }
 
 impl OAuth {
@@ -188,11 +217,18 @@ impl OAuth {
             return Ok(notice(StatusCode::FORBIDDEN, frame, "oauth-not-yours", "oauth-needs-manager"));
         }
         let homes = if one_home { Some(self.candidates(person, subject.client).await?) } else { None };
+        let registered_by = match subject.client.workspace {
+            Some(workspace) => {
+                client::rows::workspace_name(&mut *self.0.store.read().await?, workspace).await?
+            }
+            None => None,
+        };
         let targets: Vec<_> = setting.leads_to.iter().map(|(_, policy)| policy.clone()).collect();
         let asks = subject.scopes.iter().map(|s| Asks { word: s.word(), sentence: sentence(s) }).collect();
         let consent = ConsentPage {
             frame,
             client: &subject.client.name,
+            registered_by,
             email: &person.email,
             asks,
             new_is_chosen: homes.as_ref().is_none_or(|all| all.iter().all(|home| !home.is_chosen)),

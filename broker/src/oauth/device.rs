@@ -14,7 +14,7 @@ use shared::oauth::{DeviceAnswer, path};
 use tracing::info;
 
 use super::client::{Client, GrantType};
-use super::consent::{NotYet, Setting, Subject, Waiting, notice};
+use super::consent::{NotYet, Setting, Subject, Waiting, note_consent, notice};
 use super::refusal::Wrong;
 use super::user_code::UserCode;
 use super::{OAuth, client};
@@ -203,6 +203,9 @@ impl OAuth {
         match approved {
             Ok(approval) => {
                 let stands = rows::approve(&mut tx, code, &approval).await?;
+                if stands {
+                    note_consent(&mut tx, asked, subject.client, &approval, self.0.clock.now()).await?;
+                }
                 tx.commit().await?;
                 info!(client = subject.client.id, account.id = %person.account, stands, "a device is let in");
                 Ok(done(asked, stands))

@@ -11,7 +11,7 @@ use super::{OAuth, authorize, device, rows};
 use crate::audit::{self, Act, Entry};
 use crate::chance::{self, Kind};
 use crate::http::{Asked, Fault};
-use crate::store::Tx;
+use crate::store::{Failure, Tx};
 
 /// Why a grant ended before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl OAuth {
         family: GrantId,
         why: Why,
         from: Option<&str>,
-    ) -> Result<(), Wrong> {
+    ) -> Result<(), Failure> {
         let now = self.0.clock.now();
         let ended = rows::end_family(&mut tx, family, why.word(), from, now).await?;
         if let Some((account, client)) = &ended {

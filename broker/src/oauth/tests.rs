@@ -7,6 +7,7 @@ mod consents;
 mod devices;
 mod endings;
 mod flows;
+mod managing;
 mod model;
 mod races;
 mod services;

@@ -188,6 +188,15 @@ pub async fn list(db: &mut Db, of: Option<WorkspaceId>) -> Result<Vec<Listed>> {
     Ok(all)
 }
 
+/// What a workspace is called.
+pub async fn workspace_name(db: &mut Db, workspace: WorkspaceId) -> Result<Option<String>> {
+    let row = sqlx::query("SELECT name FROM workspace WHERE id = $1")
+        .bind(workspace.number())
+        .fetch_optional(db)
+        .await?;
+    row.map(|row| row.try_get("name")).transpose()
+}
+
 /// The workspace a text names, by id or slug.
 pub async fn workspace_named(db: &mut Db, named: &str) -> Result<Option<WorkspaceId>> {
     let number = named.parse::<WorkspaceId>().map_or(0, WorkspaceId::number);

@@ -1,6 +1,7 @@
 //! Accounts, roles and clients that change: what was granted by them or to them ends with them.
 
 use super::*;
+use crate::audit::Doer;
 use crate::oauth::clients::Clients;
 
 const OTHERS: &str = "https://web.example/cb?a=b";
@@ -124,7 +125,7 @@ async fn what_is_open_hears_of_every_change() {
     provider.tell(format!("UPDATE oauth_grant SET revoked_at = 1 WHERE id = {}", grants[2])).await;
     looked_after(&provider, ended(grants[2])).await;
     let clients = Clients::new(provider.store.clone(), provider.clock.clone());
-    clients.set_disabled(AGENT_CLIENT_ID, true).await.unwrap();
+    clients.set_disabled(AGENT_CLIENT_ID, true, &Doer::default()).await.unwrap();
     looked_after(&provider, ended(grants[3])).await;
     assert!(provider.oauth.0.open.lock().unwrap().is_empty(), "what is closed is not looked after");
 }

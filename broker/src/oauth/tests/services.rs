@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::accounts::{Caller, Membership, Role};
+use crate::audit::Doer;
 use crate::oauth::client::ClientKind;
 use crate::oauth::client::registration::Registration;
 use crate::oauth::clients::{Clients, Registered};
@@ -30,7 +31,7 @@ impl Provider {
             id: None,
             by_operator: true,
         };
-        let Registered { client, secret } = self.clients().add(wanted).await.unwrap();
+        let Registered { client, secret } = self.clients().add(wanted, &Doer::default()).await.unwrap();
         Service { id: client.id, secret: secret.unwrap().expose().to_owned() }
     }
 
@@ -246,16 +247,16 @@ async fn what_is_disabled_or_rotated_away_is_dead_at_once() {
     let service = provider.service(ClientKind::Service, Some(ada.workspace), "smarthome:read").await;
     let judge = provider.service(ClientKind::ResourceServer, None, "").await;
     let token = provider.own_token(&service).await.field("access_token");
-    provider.clients().set_disabled(&service.id, true).await.unwrap();
+    provider.clients().set_disabled(&service.id, true, &Doer::default()).await.unwrap();
     assert_eq!(provider.own_token(&service).await.error(), (401, "invalid_client".into()), "TK-33");
     assert_eq!(provider.introspect(&judge, &token).await.text, INACTIVE, "TK-33");
     assert!(
         matches!(provider.bearer(&token, Scope::SmarthomeRead).await, Err(Fault::Unauthorized(true))),
         "TK-33"
     );
-    provider.clients().set_disabled(&service.id, false).await.unwrap();
+    provider.clients().set_disabled(&service.id, false, &Doer::default()).await.unwrap();
     let hour = Duration::from_secs(3600);
-    let secret = provider.clients().rotate(&service.id, hour).await.unwrap().unwrap();
+    let secret = provider.clients().rotate(&service.id, hour, &Doer::default()).await.unwrap().unwrap();
     let next = Service { id: service.id.clone(), secret: secret.expose().to_owned() };
     for good in [&service, &next] {
         assert_eq!(provider.own_token(good).await.status, StatusCode::OK, "TK-32");
