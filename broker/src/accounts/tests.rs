@@ -120,7 +120,7 @@ async fn signing_out_kills_the_cookie_and_signing_in_makes_another() {
     let before = browser.cookies.clone();
     browser.post("/sign-out", &[]).await.unwrap();
     browser.cookies = before.clone();
-    assert!(!browser.is_signed_in().await, "a replayed cookie opens nothing");
+    assert!(!browser.is_signed_in().await, "WB-10: a replayed cookie opens nothing");
     browser.cookies.clear();
     let refused = browser.sign_in("wrong password").await.unwrap();
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
