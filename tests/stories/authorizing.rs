@@ -6,6 +6,7 @@ mod faults;
 mod offering;
 mod program;
 mod secrets;
+mod secure;
 mod storms;
 
 use std::time::Duration;

@@ -88,13 +88,15 @@ kit::stories! {
         let next = program.refresh(&refresh).await;
         assert_eq!(next.status, StatusCode::OK, "RT-09: its owner keeps it: {next:?}");
         assert_ne!(next.text("refresh_token"), refresh, "RT-02");
-        // What was not consented to cannot be had by asking later, whatever else is asked with it.
-        let fields = [("grant_type", "refresh_token"), ("refresh_token", &*next.text("refresh_token")), ("scope", "shares:manage")].map(|(name, value)| (name, value.to_owned()));
-        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        assert_eq!(program.post(path::TOKEN, &fields).await.text("error"), "invalid_scope", "RT-11");
-        let fields = [("grant_type", "refresh_token"), ("refresh_token", &*next.text("refresh_token")), ("resource", "https://elsewhere.example")].map(|(name, value)| (name, value.to_owned()));
-        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let said = program.post(path::TOKEN, &fields).await;
+        // What was not consented to cannot be had by asking later, nor for somebody else's service.
+        let refresh = next.text("refresh_token");
+        let ask = async |name, value| {
+            let fields = [("grant_type", "refresh_token"), ("refresh_token", &*refresh), (name, value)];
+            program.post(path::TOKEN, &fields).await
+        };
+        assert_eq!(ask("scope", "shares:manage").await.text("error"), "invalid_scope", "RT-11");
+        assert_eq!(ask("resource", "https://elsewhere.example").await.text("error"), "invalid_target", "TK-31");
+        let said = ask("resource", &world.origin()).await;
         assert_eq!((said.status, said.text("scope")), (StatusCode::OK, tokens.text("scope")), "TK-31, RT-11");
         world.end().await;
     }

@@ -20,11 +20,12 @@ fn assert_unguessable(what: &str, samples: &[String]) {
         let signs: BTreeSet<char> = sample.chars().collect();
         assert!(sample.len() >= 40 && signs.len() >= 16, "{what}: {sample}");
     }
-    // Each place after the prefix differs somewhere: nothing in it is a counter or the time.
+    // Each place after the prefix differs somewhere, but for the dash before the checksum: nothing counts or tells
+    // the time.
     let shortest = samples.iter().map(String::len).min().unwrap();
     let still = (4..shortest)
         .filter(|at| samples.iter().all(|one| one.as_bytes()[*at] == samples[0].as_bytes()[*at]));
-    assert_eq!(still.count(), 0, "{what}: {samples:?}");
+    assert!(still.count() <= 1, "{what}: {samples:?}");
 }
 
 kit::stories! {
