@@ -1,86 +1,78 @@
-//! People, their sessions, and the workspace each is in.
+//! People, their sessions, and the workspaces they are in.
 //!
-//! A session is a random cookie whose hash lies in the database; forms carry a token derived from that
-//! cookie. The first account is made through a one-time address that the broker prints while there is none.
+//! The first account is made through a one-time address that the broker prints while there is none; later ones
+//! by invitation ([`invitations`]) or, where the settings let anybody in, by a letter ([`wishes`]).
+//!
+//! 1. Signing in: the tries are counted ([`attempts`]), the password is compared ([`password`]), for an unknown
+//!    address too. With a second factor the sign-in waits half done ([`second`], [`passkeys`]).
+//! 2. Then a session begins ([`session`]): a random cookie whose hash lies in the database; forms carry a token
+//!    derived from that cookie.
+//! 3. Each account has an *epoch*. What it approves carries the number; when the password changes or the person
+//!    signs out everywhere it is raised, and all that is void.
+//! 4. What an account may do hangs on its roles in workspaces ([`role`], [`workspaces`]). Whoever keeps something
+//!    open on the strength of that listens to [`Accounts::changed`].
 //!
 //! Invariant: only [`SignedIn`] speaks for an account, and only a session that is alive makes one.
 
+mod attempts;
+mod invitations;
+mod letters;
+mod passkeys;
 mod password;
 mod role;
 mod rows;
+mod second;
+mod session;
+mod strength;
 mod web;
+mod wishes;
+mod workspaces;
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use http::Method;
-use shared::id::{AccountId, WorkspaceId};
+use shared::id::AccountId;
 use shared::secret::Secret;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
+use webauthn_rs::Webauthn;
 
 use crate::chance::{self, Kind};
 use crate::clock::Clock;
 use crate::http::cookie::Jar;
-use crate::http::form::Form;
-use crate::http::limit::place;
-use crate::http::page::Frame;
-use crate::http::tries::Tries;
-use crate::http::{Asked, Fault, Routes, Site, csrf, routes};
-use crate::store::Store;
+use crate::http::{Asked, Fault, Routes, Site, routes};
+use crate::mail::Mail;
+use crate::store::{Db, Store};
+use crate::vault::Vault;
 
 pub use password::Hashing;
 pub use role::{Caller, Membership, Role};
+pub use rows::Line;
+pub use session::SignedIn;
 
-/// A session lives this long unused, and no longer than [`SESSION_AT_MOST`].
-const SESSION_IDLE: Duration = Duration::from_secs(30 * 24 * 3600);
-const SESSION_AT_MOST: Duration = Duration::from_secs(365 * 24 * 3600);
-/// How exact "last seen" is: a write per request would cost more than it tells.
-const SEEN_EVERY: Duration = Duration::from_secs(60);
 /// So many changes may wait for a listener before it lags, and has to look at everything.
 const CHANGES: usize = 1024;
 
 const SESSION: Jar<'static> = Jar { name: "session", path: "/" };
 /// For forms of people who are not signed in.
 const VISIT: Jar<'static> = Jar { name: "visit", path: "/" };
+/// Between the two steps of signing in.
+const STEP: Jar<'static> = Jar { name: "step", path: "/" };
 
-/// A person with a live session.
-#[derive(Debug, Clone)]
-pub struct SignedIn {
-    /// Who.
-    pub account: AccountId,
-    /// What they are called.
-    pub name: String,
-    /// Their address.
-    pub email: String,
-    /// The workspace they are looking at.
-    pub workspace: WorkspaceId,
-    /// Their role in it.
-    pub role: Role,
-    /// How often everything the account approved was taken back; what it approves now carries this number.
-    pub epoch: i64,
-    cookie: Secret,
-}
-
-impl SignedIn {
-    /// Whether a form (or, without one, a script's request) comes from a page made for this session.
-    ///
-    /// # Errors
-    /// [`Fault::Forged`].
-    pub fn check(&self, asked: &Asked, form: Option<&Form>) -> Result<(), Fault> {
-        csrf::check(asked, form, &self.cookie)
-    }
-
-    /// What this person's pages carry.
-    pub fn frame(&self, asked: &Asked) -> Frame {
-        Frame { w: asked.words(), csrf: csrf::token(&self.cookie), account: Some(self.name.clone()) }
-    }
-
-    /// This person as a caller, in the workspace they are looking at.
-    pub fn caller(&self) -> Caller {
-        let here = Membership { workspace: self.workspace, role: self.role };
-        Caller { account: Some(self.account), memberships: vec![here], home: None }
-    }
+/// What accounts are put together from.
+pub struct Parts {
+    /// The rows.
+    pub store: Store,
+    /// What time it is.
+    pub clock: Clock,
+    /// How the world knows us.
+    pub site: Arc<Site>,
+    /// Seals the secrets of apps.
+    pub vault: Vault,
+    /// Letters.
+    pub mail: Mail,
+    /// Memory of one password hash, in KiB.
+    pub password_memory_kib: u32,
+    /// Whether anybody may make an account.
+    pub open_registration: bool,
 }
 
 /// The accounts.
@@ -91,27 +83,42 @@ struct Inner {
     store: Store,
     clock: Clock,
     site: Arc<Site>,
+    vault: Vault,
+    mail: Mail,
     hashing: Hashing,
+    open_registration: bool,
+    passkeys: Option<Webauthn>,
     /// The hash of the one-time code, while there is no account.
     first_run: Mutex<Option<Vec<u8>>>,
     changes: broadcast::Sender<AccountId>,
-    tries_by_place: Tries<IpAddr>,
-    /// By the hash of the address: what is typed there may be long.
-    tries_by_email: Tries<Vec<u8>>,
+    /// Somebody asked for a letter.
+    wished: Notify,
+}
+
+/// What an account is made of.
+struct NewAccount {
+    name: String,
+    email: String,
+    /// Hashed.
+    password: String,
 }
 
 impl Accounts {
     /// The accounts in a store.
-    pub fn new(store: Store, clock: Clock, site: Arc<Site>, password_memory_kib: u32) -> Self {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, clock, site, vault, mail, password_memory_kib, open_registration } = parts;
         Self(Arc::new(Inner {
+            passkeys: passkeys::relying_party(&site.public_url),
             store,
             clock,
             site,
+            vault,
+            mail,
             hashing: Hashing::new(password_memory_kib),
+            open_registration,
             first_run: Mutex::default(),
             changes: broadcast::channel(CHANGES).0,
-            tries_by_place: Tries::new(10, Duration::from_secs(120)),
-            tries_by_email: Tries::new(10, Duration::from_secs(60)),
+            wished: Notify::new(),
         }))
     }
 
@@ -125,42 +132,6 @@ impl Accounts {
         Ok(Some(self.0.site.address(&format!("/first-run?code={}", code.expose()))))
     }
 
-    /// Whose session a request carries, if it carries a live one.
-    pub async fn signed_in(&self, asked: &Asked) -> Result<Option<SignedIn>, Fault> {
-        let Some(cookie) = SESSION.read(asked).filter(|c| chance::looks_like(Kind::Session, c.expose()))
-        else {
-            return Ok(None);
-        };
-        let (hash, now) = (chance::hash(cookie.expose()), self.0.clock.now());
-        let Some(row) = rows::session(&mut *self.0.store.read().await?, &hash, now).await? else {
-            return Ok(None);
-        };
-        if now.since(row.seen_at) > SEEN_EVERY {
-            let mut tx = self.0.store.begin().await?;
-            let until = now.after(SESSION_IDLE).min(row.created_at.after(SESSION_AT_MOST));
-            rows::see(&mut tx, &hash, now, until).await?;
-            tx.commit().await?;
-        }
-        let rows::SessionRow { account, name, email, workspace, role, epoch, .. } = row;
-        Ok(Some(SignedIn { account, name, email, workspace, role, epoch, cookie }))
-    }
-
-    /// Whose session a request carries.
-    ///
-    /// # Errors
-    /// [`Fault::SignIn`], which leads back here afterwards.
-    pub async fn require(&self, asked: &Asked) -> Result<SignedIn, Fault> {
-        let query = if asked.query.is_empty() { String::new() } else { format!("?{}", asked.query) };
-        let here =
-            if asked.method == Method::GET { format!("{}{query}", asked.path) } else { "/".to_owned() };
-        self.signed_in(asked).await?.ok_or(Fault::SignIn(here))
-    }
-
-    /// The workspaces an account is in, and as what; none while the account is disabled.
-    pub async fn memberships(&self, account: AccountId) -> Result<Vec<Membership>, Fault> {
-        Ok(rows::memberships(&mut *self.0.store.read().await?, account).await?)
-    }
-
     /// How often everything an account approved was taken back; nothing for one that is gone or disabled.
     pub async fn epoch(&self, account: AccountId) -> Result<Option<i64>, Fault> {
         Ok(rows::epoch(&mut *self.0.store.read().await?, account).await?)
@@ -172,54 +143,41 @@ impl Accounts {
         self.0.changes.subscribe()
     }
 
-    /// The workspaces a caller may ask about: id, name and slug.
-    pub async fn workspaces(&self, caller: &Caller) -> Result<Vec<(WorkspaceId, String, String)>, Fault> {
-        let mut reader = self.0.store.read().await?;
-        let mut found = Vec::with_capacity(caller.memberships.len());
-        for Membership { workspace, .. } in &caller.memberships {
-            let named = rows::workspace(&mut reader, *workspace).await?;
-            found.extend(named.map(|(name, slug)| (*workspace, name, slug)));
+    /// Tells whoever listens; nobody may.
+    fn announce(&self, account: AccountId) {
+        _ = self.0.changes.send(account);
+    }
+
+    /// All accounts, by address; for the operator.
+    pub async fn all(&self) -> Result<Vec<Line>, Fault> {
+        Ok(rows::all(&mut *self.0.store.read().await?).await?)
+    }
+
+    /// The account of an address, disabled or not; for the operator.
+    pub async fn find(&self, email: &str) -> Result<Option<Line>, Fault> {
+        let email = normal(email);
+        Ok(self.all().await?.into_iter().find(|line| line.email == email))
+    }
+
+    /// Makes an account with a workspace of its own, whose password is still to be set by a letter; for the
+    /// operator. The link to set it, which is shown once.
+    ///
+    /// # Errors
+    /// [`Fault::Bad`] for an address that is none, or is taken.
+    pub async fn invite_by_operator(&self, email: &str, name: &str) -> Result<String, Fault> {
+        let email = normal(email);
+        if let Some(wrong) = web::wrong_with_person(name, &email) {
+            return Err(Fault::bad(crate::http::words::english().say(wrong)));
         }
-        Ok(found)
-    }
-
-    /// Forgets sessions that have lapsed; how many.
-    pub async fn forget_lapsed(&self) -> Result<u64, Fault> {
+        // No password fits: the hash is of chance that nobody saw.
+        let password = self.0.hashing.hash(chance::token(Kind::Step)).await?;
         let mut tx = self.0.store.begin().await?;
-        let gone = rows::forget_sessions(&mut tx, self.0.clock.now()).await?;
+        let new = NewAccount { name: name.to_owned(), email, password };
+        let account =
+            self.add(&mut tx, &new).await?.ok_or_else(|| Fault::bad("this address has an account"))?;
+        self.add_workspace(&mut tx, account, name).await?;
         tx.commit().await?;
-        Ok(gone)
-    }
-
-    /// `/sign-in`, `/sign-out` and `/first-run`.
-    pub fn routes(&self) -> Routes {
-        let accounts = self.clone();
-        routes(self.0.site.clone(), &["sign-in", "sign-out", "first-run"], move |asked| {
-            let accounts = accounts.clone();
-            async move { web::answer(&accounts, &asked).await }
-        })
-    }
-
-    /// Checks an address and a password; `None` is all that a wrong one is told (WB-05).
-    async fn check_password(&self, email: &str, password: Secret) -> Result<Option<AccountId>, Fault> {
-        let found = rows::password(&mut *self.0.store.read().await?, &normal(email)).await?;
-        let (account, hash) = found.map_or((None, None), |(account, hash)| (Some(account), Some(hash)));
-        Ok(self.0.hashing.verify(password, hash).await?.then_some(account).flatten())
-    }
-
-    async fn begin_session(&self, account: AccountId) -> Result<Secret, Fault> {
-        let (cookie, now) = (chance::token(Kind::Session), self.0.clock.now());
-        let mut tx = self.0.store.begin().await?;
-        rows::add_session(&mut tx, &chance::hash(cookie.expose()), account, now, now.after(SESSION_IDLE))
-            .await?;
-        tx.commit().await?;
-        Ok(cookie)
-    }
-
-    async fn end_session(&self, signed_in: &SignedIn) -> Result<(), Fault> {
-        let mut tx = self.0.store.begin().await?;
-        rows::end_session(&mut tx, &chance::hash(signed_in.cookie.expose())).await?;
-        Ok(tx.commit().await?)
+        self.reset_link(&new.email).await
     }
 
     /// Shuts an account out, with its sessions and all it approved, or lets it in again. Its rows stay.
@@ -233,16 +191,80 @@ impl Accounts {
             return Err(Fault::NotFound);
         }
         if disabled {
-            rows::end_sessions(&mut tx, account).await?;
+            session::end_all(&mut tx, account).await?;
         }
         tx.commit().await?;
         self.announce(account);
         Ok(())
     }
 
-    /// Tells whoever listens; nobody may.
-    fn announce(&self, account: AccountId) {
-        _ = self.0.changes.send(account);
+    /// Forgets what has lapsed; how many rows.
+    pub async fn forget_lapsed(&self) -> Result<u64, Fault> {
+        Ok(self.forget_sessions().await?
+            + self.forget_attempts().await?
+            + self.forget_mail_tokens().await?
+            + self.forget_invitations().await?
+            + self.forget_steps().await?)
+    }
+
+    /// All pages of accounts.
+    pub fn routes(&self) -> Routes {
+        let accounts = self.clone();
+        routes(self.0.site.clone(), web::PATHS, move |asked| {
+            let accounts = accounts.clone();
+            async move { web::answer(&accounts, &asked).await }
+        })
+    }
+
+    /// Checks an address and a password; `None` is all that a wrong one is told (WB-05). A right one that was
+    /// hashed with less work than today's is hashed anew (WB-06).
+    async fn check_password(&self, email: &str, password: Secret) -> Result<Option<AccountId>, Fault> {
+        let found = rows::password(&mut *self.0.store.read().await?, &normal(email)).await?;
+        let (account, hash) = found.map_or((None, None), |known| (Some(known.account), Some(known.hash)));
+        let verdict = self.0.hashing.verify(password.clone(), hash.clone()).await?;
+        if let (password::Verdict::Outdated, Some(account), Some(old)) = (verdict, account, hash) {
+            let new = self.0.hashing.hash(password).await?;
+            let mut tx = self.0.store.begin().await?;
+            rows::rehash(&mut tx, account, &old, &new).await?;
+            tx.commit().await?;
+        }
+        Ok(if verdict == password::Verdict::Wrong { None } else { account })
+    }
+
+    /// Changes a person's password: ends their other sessions and, unless `keep`, all that they approved.
+    async fn change_password(
+        &self,
+        asked: &Asked,
+        person: &SignedIn,
+        password: Secret,
+        keep: bool,
+    ) -> Result<(), Fault> {
+        let is_short = strength::is_short(password.expose());
+        let hash = self.0.hashing.hash(password).await?;
+        let mut tx = self.0.store.begin().await?;
+        rows::set_password(&mut tx, person.account, &hash, is_short).await?;
+        session::end_others(&mut tx, person.account, &person.hash()).await?;
+        if !keep {
+            rows::take_back(&mut tx, person.account).await?;
+        }
+        self.notice(&mut tx, person.account, asked.words(), "mail-changed-password").await?;
+        tx.commit().await?;
+        self.announce(person.account);
+        self.0.mail.wake();
+        Ok(())
+    }
+
+    /// Adds an account; none when the address has one.
+    async fn add(&self, db: &mut Db, new: &NewAccount) -> Result<Option<AccountId>, Fault> {
+        let account = AccountId::from_random_bits(chance::bits());
+        let row = rows::NewRow {
+            account,
+            email: &normal(&new.email),
+            name: &new.name,
+            password: &new.password,
+            now: self.0.clock.now(),
+        };
+        Ok(rows::add(db, &row).await?.then_some(account))
     }
 
     /// Whether the code of the one-time address is the one that was printed and is still good.
@@ -251,53 +273,54 @@ impl Accounts {
         self.0.first_run.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&hash)
     }
 
-    /// Makes the first account and its workspace; false when there is an account already.
-    async fn make_first(&self, new: NewAccount) -> Result<Option<AccountId>, Fault> {
-        let NewAccount { name, email, password } = new;
-        let hash = self.0.hashing.hash(password).await?;
-        let account = AccountId::from_random_bits(chance::bits());
-        let workspace = WorkspaceId::from_random_bits(chance::bits());
-        let now = self.0.clock.now();
+    /// Makes the first account and its workspace; none when there is an account already.
+    async fn make_first(
+        &self,
+        name: String,
+        email: String,
+        password: Secret,
+    ) -> Result<Option<AccountId>, Fault> {
+        let new = NewAccount { name, email, password: self.0.hashing.hash(password).await? };
         let mut tx = self.0.store.begin().await?;
         rows::only_writer(&mut tx).await?;
         if rows::any(&mut tx).await? {
             return Ok(None);
         }
-        rows::add(
-            &mut tx,
-            &rows::NewRow { account, email: &normal(&email), name: &name, password: &hash, now },
-        )
-        .await?;
-        rows::add_workspace(&mut tx, workspace, &name, now).await?;
-        rows::add_member(&mut tx, workspace, account, Role::Owner).await?;
+        let Some(account) = self.add(&mut tx, &new).await? else { return Ok(None) };
+        self.add_workspace(&mut tx, account, &new.name).await?;
         tx.commit().await?;
         *self.0.first_run.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(Some(account))
     }
-
-    /// Counts one try at signing in; a right one is forgiven, so that a houseful of people is never too many.
-    fn take_try(&self, asked: &Asked, email: &str) -> Result<(), Fault> {
-        let now = self.0.clock.now();
-        self.0.tries_by_place.take(&place(asked.peer.ip), now)?;
-        self.0.tries_by_email.take(&chance::hash(&normal(email)), now)
-    }
-
-    fn forgive_try(&self, asked: &Asked, email: &str) {
-        self.0.tries_by_place.forgive(&place(asked.peer.ip));
-        self.0.tries_by_email.forgive(&chance::hash(&normal(email)));
-    }
-}
-
-/// What an account is made of.
-struct NewAccount {
-    name: String,
-    email: String,
-    password: Secret,
 }
 
 /// One spelling for an address: people type capitals and spaces that mean nothing.
 fn normal(email: &str) -> String {
     email.trim().to_lowercase()
+}
+
+#[cfg(test)]
+impl Accounts {
+    /// Accounts that write letters into a folder, with a vault of their own.
+    pub(crate) fn for_tests(store: Store, clock: Clock, site: Arc<Site>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::open(&folder.path().join("keys")).unwrap();
+        let settings = crate::mail::Settings {
+            smtp: None,
+            from: "Latchkey <latchkey@key.example>".to_owned(),
+            folder: folder.path().join("mail"),
+        };
+        let mail = Mail::new(&settings, store.clone(), clock.clone(), vault.clone()).unwrap();
+        Self::new(Parts {
+            store,
+            clock,
+            site,
+            vault,
+            mail,
+            password_memory_kib: 19 * 1024,
+            open_registration: false,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 use warp::Filter as _;
 
-use crate::accounts::Accounts;
+use crate::accounts::{self, Accounts};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::dashboard::Dashboard;
@@ -21,6 +21,7 @@ use crate::homes::Homes;
 use crate::http::serve::{self, Body, Dispatch, Serving};
 use crate::http::{Answer, Peer, Routes, Site, assets, empty, otherwise, routes};
 use crate::janitor;
+use crate::mail::Mail;
 use crate::oauth::OAuth;
 use crate::portal::{self, Portal};
 use crate::relay::{self, Relay};
@@ -79,11 +80,14 @@ pub async fn start_at(mut settings: Settings, clock: Clock) -> anyhow::Result<Br
         stop: stop.clone(),
         tasks: tasks.clone(),
     };
-    let built = Built::new(&settings, ground);
+    let mail = Mail::new(&settings.mail, store.clone(), ground.clock.clone(), ground.vault.clone())?;
+    let built = Built::new(&settings, ground, mail.clone());
     built.oauth.seed().await.map_err(|fault| anyhow::anyhow!("write the built-in client: {fault}"))?;
     let first_run = built.accounts.first_run_address().await.map_err(|fault| anyhow::anyhow!("{fault}"))?;
     let (ending, until) = (built.tunnels.clone(), stop.clone());
     tasks.spawn(async move { _ = until.run_until_cancelled(ending.keep_resuming()).await });
+    tasks.spawn(mail.run(stop.clone()));
+    tasks.spawn(built.accounts.clone().run(stop.clone()));
     tasks.spawn(janitor::run(built.accounts.clone(), built.oauth.clone(), stop.clone()));
     tasks.spawn(built.oauth.clone().look_after(stop.clone()));
     tasks.spawn(serve::serve(Serving {
@@ -127,10 +131,17 @@ struct Built {
 }
 
 impl Built {
-    fn new(settings: &Settings, ground: Ground) -> Self {
+    fn new(settings: &Settings, ground: Ground, mail: Mail) -> Self {
         let Ground { store, clock, site, vault, stop, tasks } = ground;
-        let accounts =
-            Accounts::new(store.clone(), clock.clone(), site.clone(), settings.password_memory_kib);
+        let accounts = Accounts::new(accounts::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            site: site.clone(),
+            vault: vault.clone(),
+            mail,
+            password_memory_kib: settings.password_memory_kib,
+            open_registration: settings.open_registration,
+        });
         let homes = Homes::new(store.clone(), clock.clone(), site.clone(), &settings.home_domain);
         let oauth = OAuth::new(
             store.clone(),

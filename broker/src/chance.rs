@@ -31,6 +31,12 @@ pub enum Kind {
     Tunnel,
     /// The one-time address of the first run.
     FirstRun,
+    /// A link in a letter: to confirm an address, or for a new password.
+    Mail,
+    /// An invitation into a workspace.
+    Invitation,
+    /// A sign-in that is not through yet, or a passkey that is being asked for.
+    Step,
     /// A registered client's secret.
     Client,
 }
@@ -46,6 +52,9 @@ impl Kind {
             Self::Link => 'l',
             Self::Tunnel => 't',
             Self::FirstRun => 'f',
+            Self::Mail => 'm',
+            Self::Invitation => 'i',
+            Self::Step => 'n',
             Self::Client => 'k',
         }
     }

@@ -5,15 +5,21 @@
 
 mod audit;
 mod client;
+mod user;
 
 use std::io::Write;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::{self, Accounts};
 use crate::clock::Clock;
-use crate::config::{AuditCommand, ClientCommand, Settings};
+use crate::config::{AuditCommand, ClientCommand, Settings, UserCommand};
+use crate::http::Site;
+use crate::mail::Mail;
 use crate::oauth::clients::Clients;
 use crate::store::Store;
+use crate::vault::Vault;
 
 /// Does what is asked about clients; what it comes to is written to `out`.
 ///
@@ -51,6 +57,34 @@ async fn with_store(
     let stop = CancellationToken::new();
     let store = Store::open(&settings.database, stop.clone()).await?;
     let done = work(store.clone()).await;
+    stop.cancel();
+    store.close().await;
+    done
+}
+
+/// Does what is asked about accounts; what it comes to is written to `out`.
+///
+/// # Errors
+/// In words for the operator: who is not there, an address that is taken, a database that does not answer.
+pub async fn user(
+    settings: &Settings,
+    clock: Clock,
+    command: UserCommand,
+    out: &mut (impl Write + Send),
+) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    let store = Store::open(&settings.database, stop.clone()).await?;
+    let vault = Vault::open(&settings.keys_file)?;
+    let accounts = Accounts::new(accounts::Parts {
+        store: store.clone(),
+        clock: clock.clone(),
+        site: Arc::new(Site { public_url: settings.public_url.clone() }),
+        mail: Mail::new(&settings.mail, store.clone(), clock, vault.clone())?,
+        vault,
+        password_memory_kib: settings.password_memory_kib,
+        open_registration: settings.open_registration,
+    });
+    let done = user::run(&accounts, command, out).await;
     stop.cancel();
     store.close().await;
     done

@@ -13,11 +13,12 @@ use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Parser};
 use serde::Deserialize;
 use shared::secret::Secret;
-use url::Url;
+use url::{Host, Url};
 
+use crate::mail;
 use crate::store::Where;
 
-pub use commands::{AddClient, AuditCommand, ClientCommand, Command};
+pub use commands::{AddClient, AuditCommand, ClientCommand, Command, UserCommand};
 
 /// Latchkey's broker.
 #[derive(Debug, Parser)]
@@ -87,6 +88,12 @@ settings! {
     device_code_seconds: u64, "LATCHKEY_DEVICE_CODE_SECONDS", "SECONDS";
     /// MiB of memory one password hash takes, 19 to 1024 [default: 64]
     password_memory_mib: u32, "LATCHKEY_PASSWORD_MEMORY_MIB", "MIB";
+    /// The server that sends letters: smtps://NAME:PASSWORD@HOST, or smtp://…?tls=required; without it they become files in `mail` in the data folder
+    smtp_url: String, "LATCHKEY_SMTP_URL", "URL";
+    /// Who letters are from [default: Latchkey <latchkey@ the public address's host>]
+    mail_from: String, "LATCHKEY_MAIL_FROM", "ADDRESS";
+    /// Let anybody with an email address make an account; otherwise an invitation is needed [default: false]
+    open_registration: bool, "LATCHKEY_OPEN_REGISTRATION", "BOOL";
 }
 
 /// IP addresses with commas between.
@@ -136,6 +143,10 @@ pub struct Settings {
     pub lifetimes: Lifetimes,
     /// Memory of one password hash, in KiB.
     pub password_memory_kib: u32,
+    /// Where letters go.
+    pub mail: mail::Settings,
+    /// Whether anybody may make an account.
+    pub open_registration: bool,
 }
 
 /// How long OAuth's codes and tokens live (O2).
@@ -212,6 +223,12 @@ impl Given {
             listen,
             home_domain,
             database,
+            mail: mail::Settings {
+                smtp: self.smtp_url.map(Secret::from),
+                from: mail_from(self.mail_from, &public_url),
+                folder: data_dir.join("mail"),
+            },
+            open_registration: self.open_registration.unwrap_or(false),
             keys_file: self.keys_file.unwrap_or_else(|| data_dir.join("keys")),
             data_dir,
             tls,
@@ -265,8 +282,8 @@ fn public_url(given: Option<Url>, listen: SocketAddr) -> anyhow::Result<Url> {
     let bare =
         url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
     ensure!(bare, "public_url: only scheme, host and port, such as https://latchkey.example.com");
-    let local = matches!(url.host(), Some(url::Host::Ipv4(ip)) if ip.is_loopback())
-        || matches!(url.host(), Some(url::Host::Ipv6(ip)) if ip.is_loopback())
+    let local = matches!(url.host(), Some(Host::Ipv4(ip)) if ip.is_loopback())
+        || matches!(url.host(), Some(Host::Ipv6(ip)) if ip.is_loopback())
         || url.host_str().is_some_and(|host| host == "localhost" || host.ends_with(".localhost"));
     ensure!(
         url.scheme() == "https" || local,
@@ -275,10 +292,19 @@ fn public_url(given: Option<Url>, listen: SocketAddr) -> anyhow::Result<Url> {
     Ok(url)
 }
 
+fn mail_from(given: Option<String>, public_url: &Url) -> String {
+    given.unwrap_or_else(|| match public_url.host() {
+        Some(Host::Domain(host)) => format!("Latchkey <latchkey@{host}>"),
+        Some(Host::Ipv4(ip)) => format!("Latchkey <latchkey@[{ip}]>"),
+        Some(Host::Ipv6(ip)) => format!("Latchkey <latchkey@[IPv6:{ip}]>"),
+        None => "Latchkey <latchkey@localhost>".to_owned(),
+    })
+}
+
 fn home_domain(given: Option<String>, public_url: &Url) -> anyhow::Result<String> {
     let domain = match (given, public_url.host()) {
         (Some(domain), _) => domain.trim_start_matches('.').to_ascii_lowercase(),
-        (None, Some(url::Host::Domain(host))) => host.to_owned(),
+        (None, Some(Host::Domain(host))) => host.to_owned(),
         (None, _) => bail!("home_domain: it is needed when public_url names an IP address"),
     };
     let label = |part: &str| {

@@ -6,6 +6,7 @@ pub mod clock; // what time it is, and how tests turn it
 mod chance; // where ids, codes and tokens come from
 mod vault; // sealing secrets at rest; keys and their rotation
 pub mod store; // the one door to the database
+pub mod mail; // letters: SMTP, or a folder of files
 pub mod config; // every setting, read once
 pub mod audit; // who did what, when, from where
 pub mod http; // what all routes share: faults, pages, cookies, limits, languages, assets

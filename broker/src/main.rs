@@ -56,6 +56,9 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Client(command) => {
             runtime.block_on(commands::client(&settings, Clock::new(), command, &mut std::io::stdout()))
         }
+        Command::User(command) => {
+            runtime.block_on(commands::user(&settings, Clock::new(), command, &mut std::io::stdout()))
+        }
     }
 }
 

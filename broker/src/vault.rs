@@ -12,6 +12,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, RandomizedNonceKey};
@@ -43,8 +44,9 @@ impl Place {
 }
 
 /// The keys, and which of them seals.
+#[derive(Clone)]
 pub struct Vault {
-    keys: BTreeMap<String, [u8; 32]>,
+    keys: Arc<BTreeMap<String, [u8; 32]>>,
     active: String,
 }
 
@@ -85,7 +87,7 @@ impl Vault {
             active.get_or_insert_with(|| id.to_owned());
             ensure!(keys.insert(id.to_owned(), bytes).is_none(), "line {number} names the key {id} again");
         }
-        Ok(Self { keys, active: active.context("it holds no key")? })
+        Ok(Self { keys: Arc::new(keys), active: active.context("it holds no key")? })
     }
 
     /// Seals a secret for its place.

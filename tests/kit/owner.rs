@@ -13,7 +13,7 @@ pub struct Identity {
     pub name: String,
     /// To sign in with.
     pub email: String,
-    /// At least ten characters.
+    /// At least fifteen characters.
     pub password: String,
 }
 

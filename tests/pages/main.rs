@@ -11,6 +11,7 @@ mod guest;
 mod look;
 mod names;
 mod owner;
+mod people;
 mod speed;
 
 use kit::world::{Database, World};

@@ -6,7 +6,9 @@
 mod authorizing;
 mod cloudflare;
 mod first_day;
+mod judging;
 mod outliving;
+mod people;
 mod relaying;
 mod trespassing;
 mod tunnelling;

@@ -3,6 +3,7 @@ CREATE TABLE account (
     email TEXT NOT NULL UNIQUE,
     name TEXT NOT NULL,
     password TEXT NOT NULL,
+    password_is_short BIGINT NOT NULL DEFAULT 0,
     epoch BIGINT NOT NULL DEFAULT 0,
     created_at BIGINT NOT NULL,
     disabled_at BIGINT
@@ -19,6 +20,7 @@ CREATE TABLE member (
     workspace_id BIGINT NOT NULL REFERENCES workspace (id) ON DELETE CASCADE,
     account_id BIGINT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
     role TEXT NOT NULL,
+    joined_at BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (workspace_id, account_id)
 );
 
@@ -28,9 +30,103 @@ CREATE TABLE session (
     workspace_id BIGINT REFERENCES workspace (id) ON DELETE SET NULL,
     created_at BIGINT NOT NULL,
     seen_at BIGINT NOT NULL,
-    expires_at BIGINT NOT NULL
+    expires_at BIGINT NOT NULL,
+    is_kept BIGINT NOT NULL DEFAULT 1,
+    proved_at BIGINT NOT NULL DEFAULT 0,
+    browser TEXT NOT NULL DEFAULT '',
+    ip TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX session_account ON session (account_id);
+
+CREATE TABLE sign_in (
+    token_hash BYTEA PRIMARY KEY NOT NULL,
+    account_id BIGINT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    next TEXT NOT NULL,
+    is_kept BIGINT NOT NULL,
+    epoch BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+
+CREATE TABLE attempt (
+    key_hash BYTEA PRIMARY KEY NOT NULL,
+    failures BIGINT NOT NULL,
+    failed_at BIGINT NOT NULL,
+    free_at BIGINT NOT NULL
+);
+CREATE INDEX attempt_failed ON attempt (failed_at);
+
+CREATE TABLE mail_wish (
+    id BIGINT PRIMARY KEY NOT NULL,
+    kind TEXT NOT NULL,
+    email TEXT NOT NULL,
+    language TEXT NOT NULL,
+    asked_at BIGINT NOT NULL
+);
+CREATE INDEX mail_wish_email ON mail_wish (email);
+
+CREATE TABLE mail_token (
+    token_hash BYTEA PRIMARY KEY NOT NULL,
+    kind TEXT NOT NULL,
+    email TEXT NOT NULL,
+    account_id BIGINT REFERENCES account (id) ON DELETE CASCADE,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX mail_token_email ON mail_token (email);
+
+CREATE TABLE invitation (
+    id BIGINT PRIMARY KEY NOT NULL,
+    token_hash BYTEA NOT NULL UNIQUE,
+    workspace_id BIGINT NOT NULL REFERENCES workspace (id) ON DELETE CASCADE,
+    email TEXT NOT NULL,
+    role TEXT NOT NULL,
+    invited_by BIGINT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    UNIQUE (workspace_id, email)
+);
+
+CREATE TABLE totp (
+    account_id BIGINT PRIMARY KEY NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    sealed BYTEA NOT NULL,
+    confirmed_at BIGINT,
+    last_step BIGINT NOT NULL DEFAULT 0,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE recovery_code (
+    account_id BIGINT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    code_hash BYTEA NOT NULL,
+    PRIMARY KEY (account_id, code_hash)
+);
+
+CREATE TABLE passkey (
+    credential_id BYTEA PRIMARY KEY NOT NULL,
+    account_id BIGINT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    credential TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    used_at BIGINT
+);
+CREATE INDEX passkey_account ON passkey (account_id);
+
+CREATE TABLE ceremony (
+    token_hash BYTEA PRIMARY KEY NOT NULL,
+    account_id BIGINT REFERENCES account (id) ON DELETE CASCADE,
+    state TEXT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+
+CREATE TABLE letter (
+    id BIGINT PRIMARY KEY NOT NULL,
+    to_address TEXT NOT NULL,
+    sealed BYTEA NOT NULL,
+    created_at BIGINT NOT NULL,
+    due_at BIGINT NOT NULL,
+    tries BIGINT NOT NULL,
+    lapses_at BIGINT NOT NULL
+);
+CREATE INDEX letter_due ON letter (due_at);
 
 CREATE TABLE home (
     id BIGINT PRIMARY KEY NOT NULL,

@@ -1,6 +1,8 @@
 //! Passwords: argon2id, a bounded number at a time, and the same work for an account that does not exist.
 //!
-//! A password is hashed as the UTF-8 bytes that were typed, at most 1024 of them.
+//! A password is hashed as the UTF-8 bytes that were typed, at most 1024 of them: nothing is trimmed, folded or
+//! normalised (WB-06). Browsers send composed characters (NFC) on all systems, and a rule that changed what was
+//! typed could never be taken back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +16,22 @@ use tokio::sync::Semaphore;
 
 use crate::http::Fault;
 
-/// The shortest password taken. Length is the only rule: others make people write them down.
-pub const SHORTEST: usize = 10;
 /// The longest, in bytes: hashing more would only cost time.
 pub const LONGEST: usize = 1024;
 
 const PASSES: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What came of comparing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Another password, or no account.
+    Wrong,
+    /// The right one.
+    Right,
+    /// The right one, hashed with less work than today's: hash it again.
+    Outdated,
+}
 
 /// The hashing of passwords.
 pub struct Hashing {
@@ -53,14 +64,19 @@ impl Hashing {
     }
 
     /// Whether a password is the one that was hashed; `None` costs as much and is never right.
-    pub async fn verify(&self, password: Secret, hash: Option<String>) -> Result<bool, Fault> {
+    pub async fn verify(&self, password: Secret, hash: Option<String>) -> Result<Verdict, Fault> {
         let known = hash.is_some();
         let (argon2, hash) = (self.argon2.clone(), hash.unwrap_or_else(|| self.dummy.clone()));
         let right = self.seated(move || {
             let hash = PasswordHash::new(&hash).ok()?;
-            argon2.verify_password(password.expose().as_bytes(), &hash).ok()
+            argon2.verify_password(password.expose().as_bytes(), &hash).ok()?;
+            Some(is_outdated(&hash, argon2.params()))
         });
-        Ok(right.await?.is_some() && known)
+        Ok(match right.await?.filter(|_| known) {
+            None => Verdict::Wrong,
+            Some(false) => Verdict::Right,
+            Some(true) => Verdict::Outdated,
+        })
     }
 
     async fn seated<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
@@ -77,6 +93,11 @@ impl Hashing {
     }
 }
 
+/// Whether a hash took less work than one of today would.
+fn is_outdated(hash: &PasswordHash, today: &Params) -> bool {
+    Params::try_from(hash).map_or(true, |was| was.m_cost() < today.m_cost() || was.t_cost() < today.t_cost())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,9 +108,16 @@ mod tests {
         let secret = |text: &str| Secret::from(text.to_owned());
         let hash = hashing.hash(secret("correct horse")).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=3,p=1$"), "{hash}");
-        assert!(hashing.verify(secret("correct horse"), Some(hash.clone())).await.unwrap());
-        assert!(!hashing.verify(secret("correct horsf"), Some(hash)).await.unwrap());
-        assert!(!hashing.verify(secret("correct horse"), None).await.unwrap());
+        let said = async |password, hash| hashing.verify(secret(password), hash).await.unwrap();
+        assert_eq!(said("correct horse", Some(hash.clone())).await, Verdict::Right);
+        assert_eq!(said("correct horsf", Some(hash.clone())).await, Verdict::Wrong);
+        assert_eq!(said("correct horse", None).await, Verdict::Wrong, "WB-05");
+        let more = Hashing::new(20 * 1024);
+        assert_eq!(
+            more.verify(secret("correct horse"), Some(hash)).await.unwrap(),
+            Verdict::Outdated,
+            "WB-06"
+        );
         assert!(PasswordHash::new(&hashing.dummy).is_ok(), "the dummy must cost a whole hash");
     }
 }

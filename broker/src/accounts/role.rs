@@ -67,3 +67,58 @@ impl Caller {
         self.memberships.iter().find(|member| member.workspace == workspace).map(|member| member.role)
     }
 }
+
+/// Whether somebody may invite people as `role`. There is one owner, and nobody becomes it by invitation.
+pub fn may_invite(actor: Role, role: Role) -> bool {
+    actor.manages() && role != Role::Owner
+}
+
+/// Whether somebody may turn another member's role into a new one. Ownership only moves by being handed over.
+pub fn may_change(actor: Role, from: Role, to: Role) -> bool {
+    actor.manages() && from != Role::Owner && to != Role::Owner
+}
+
+/// Whether somebody may take another member out.
+pub fn may_remove(actor: Role, target: Role) -> bool {
+    actor.manages() && target != Role::Owner
+}
+
+/// Whether somebody may go. An owner hands the workspace over first: it must not be left without one.
+pub fn may_leave(role: Role) -> bool {
+    role != Role::Owner
+}
+
+/// Whether somebody may make another member the owner.
+pub fn may_hand_over(actor: Role, target: Role) -> bool {
+    actor == Role::Owner && target != Role::Owner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_and_admins_manage_and_nobody_but_the_owner_gives_ownership_away() {
+        for actor in Role::ALL {
+            for target in Role::ALL {
+                let manages = matches!(actor, Role::Owner | Role::Admin);
+                assert_eq!(may_invite(actor, target), manages && target != Role::Owner);
+                assert_eq!(may_remove(actor, target), manages && target != Role::Owner);
+                assert_eq!(may_hand_over(actor, target), actor == Role::Owner && target != Role::Owner);
+                for to in Role::ALL {
+                    let wanted = manages && target != Role::Owner && to != Role::Owner;
+                    assert_eq!(may_change(actor, target, to), wanted, "{actor:?}: {target:?} to {to:?}");
+                }
+            }
+            assert_eq!(may_leave(actor), actor != Role::Owner, "a workspace keeps its owner");
+        }
+    }
+
+    #[test]
+    fn a_role_reads_back_and_an_unknown_one_is_the_least() {
+        for role in Role::ALL {
+            assert_eq!(Role::parse(role.word()), role);
+        }
+        assert_eq!(Role::parse("emperor"), Role::Observer);
+    }
+}

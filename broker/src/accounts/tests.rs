@@ -1,17 +1,19 @@
 //! Signing in, driven through the handlers on a database of its own.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 
 use super::*;
-use crate::http::{Answer, Peer};
+use crate::http::{Answer, Peer, csrf};
 use crate::store::Where;
 
 struct Browser {
     accounts: Accounts,
     cookies: Vec<(String, String)>,
+    peer: std::net::IpAddr,
     _folder: tempfile::TempDir,
 }
 
@@ -22,8 +24,9 @@ impl Browser {
         let store = Store::open(&place, tokio_util::sync::CancellationToken::new()).await.unwrap();
         let site = Arc::new(Site { public_url: "http://localhost:8420".parse().unwrap() });
         Self {
-            accounts: Accounts::new(store, Clock::new(), site, 19 * 1024),
+            accounts: Accounts::for_tests(store, Clock::new(), site),
             cookies: vec![],
+            peer: Ipv4Addr::LOCALHOST.into(),
             _folder: folder,
         }
     }
@@ -40,7 +43,7 @@ impl Browser {
             path: path.to_owned(),
             query: query.to_owned(),
             headers,
-            peer: Peer { ip: Ipv4Addr::LOCALHOST.into(), tls: false },
+            peer: Peer { ip: self.peer, tls: false },
             body: Bytes::from(body),
             upgrade: None,
             site: self.accounts.0.site.clone(),
@@ -67,7 +70,9 @@ impl Browser {
     }
 
     async fn post(&mut self, target: &str, form: &[(&str, &str)]) -> Result<Answer, Fault> {
-        let cookie = self.cookies.first().map(|(_, value)| Secret::from(value.clone()));
+        // A page of somebody who is signed in hangs its forms on the session.
+        let named = |name: &str| self.cookies.iter().find(|(known, _)| known == name);
+        let cookie = named("session").or(named("visit")).map(|(_, value)| Secret::from(value.clone()));
         let csrf = cookie.map(|cookie| csrf::token(&cookie)).unwrap_or_default();
         let asked = self.asked(Method::POST, target, &[form, &[("csrf", csrf.as_str())]].concat());
         self.send(asked).await
@@ -81,7 +86,7 @@ impl Browser {
             ("code", code.as_str()),
             ("name", "Ada"),
             ("email", "Ada@Example.org "),
-            ("password", "long enough"),
+            ("password", "mauve teapot orbits"),
         ];
         assert_eq!(self.post("/first-run", &form).await.unwrap().status(), StatusCode::SEE_OTHER);
     }
@@ -119,7 +124,7 @@ async fn signing_out_kills_the_cookie_and_signing_in_makes_another() {
     browser.cookies.clear();
     let refused = browser.sign_in("wrong password").await.unwrap();
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
-    let answer = browser.sign_in("long enough").await.unwrap();
+    let answer = browser.sign_in("mauve teapot orbits").await.unwrap();
     assert_eq!(answer.headers()[header::LOCATION], "/homes/7");
     assert!(browser.is_signed_in().await && browser.cookies != before);
 }
@@ -148,29 +153,45 @@ async fn a_form_from_elsewhere_is_refused() {
 async fn an_unused_session_lapses() {
     let mut browser = Browser::new().await;
     browser.first_run().await;
-    browser.accounts.0.clock.turn(SESSION_IDLE - Duration::from_secs(60));
+    let idle = session::Life::of(true).idle;
+    browser.accounts.0.clock.turn(idle - Duration::from_secs(60));
     assert!(browser.is_signed_in().await, "used before it lapsed, it goes on");
-    browser.accounts.0.clock.turn(SESSION_IDLE - Duration::from_secs(60));
+    browser.accounts.0.clock.turn(idle - Duration::from_secs(60));
     assert!(browser.is_signed_in().await);
-    browser.accounts.0.clock.turn(SESSION_IDLE + Duration::from_secs(60));
-    assert!(!browser.is_signed_in().await);
+    browser.accounts.0.clock.turn(idle + Duration::from_secs(60));
+    assert!(!browser.is_signed_in().await, "WB-11");
     assert_eq!(browser.accounts.forget_lapsed().await.unwrap(), 1);
+    browser.cookies.clear();
+    browser.sign_in("mauve teapot orbits").await.unwrap();
+    browser.accounts.0.clock.turn(Duration::from_secs(29 * 60));
+    assert!(browser.is_signed_in().await);
+    browser.accounts.0.clock.turn(Duration::from_secs(31 * 60));
+    assert!(!browser.is_signed_in().await, "WB-11: half an hour where staying was not asked for");
 }
 
 #[tokio::test]
-async fn guessing_a_password_is_slowed_down() {
+async fn guessing_a_password_is_slowed_down_and_whoever_knows_it_gets_in_from_elsewhere() {
     let mut browser = Browser::new().await;
     browser.first_run().await;
     for _ in 0..12 {
         browser.cookies.clear();
-        let answer = browser.sign_in("long enough").await.unwrap();
+        let answer = browser.sign_in("mauve teapot orbits").await.unwrap();
         assert_eq!(answer.status(), StatusCode::SEE_OTHER, "being right is never too often");
     }
     browser.cookies.clear();
-    for _ in 0..10 {
-        assert_eq!(browser.sign_in("wrong password").await.unwrap().status(), StatusCode::FORBIDDEN);
+    browser.peer = [203, 0, 113, 9].into();
+    let (mut refused, mut waits) = (0, 0);
+    for _ in 0..200 {
+        match browser.sign_in("wrong password").await {
+            Ok(answer) => refused += usize::from(answer.status() == StatusCode::FORBIDDEN),
+            Err(Fault::TooMany(_)) => waits += 1,
+            Err(fault) => panic!("{fault}"),
+        }
     }
-    assert!(matches!(browser.sign_in("wrong password").await, Err(Fault::TooMany(_))));
+    assert!(refused <= 10 && waits >= 190, "WB-04: {refused} were looked at");
+    browser.peer = [198, 51, 100, 7].into();
+    let answer = browser.sign_in("mauve teapot orbits").await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER, "WB-04: from elsewhere, at once");
 }
 
 #[tokio::test]
@@ -185,13 +206,13 @@ async fn a_disabled_account_is_told_from_a_wrong_password_by_nobody() {
     assert_eq!(browser.accounts.memberships(who.account).await.unwrap(), []);
     assert_eq!(browser.accounts.epoch(who.account).await.unwrap(), None);
     browser.cookies.clear();
-    let disabled = browser.sign_in("long enough").await.unwrap();
+    let disabled = browser.sign_in("mauve teapot orbits").await.unwrap();
     browser.cookies.clear();
     let wrong = browser.sign_in("wrong password").await.unwrap();
     assert_eq!((disabled.status(), wrong.status()), (StatusCode::FORBIDDEN, StatusCode::FORBIDDEN), "WB-05");
     browser.accounts.set_disabled(who.account, false).await.unwrap();
     browser.cookies.clear();
-    assert_eq!(browser.sign_in("long enough").await.unwrap().status(), StatusCode::SEE_OTHER);
+    assert_eq!(browser.sign_in("mauve teapot orbits").await.unwrap().status(), StatusCode::SEE_OTHER);
     let nobody = AccountId::from_random_bits(7);
     assert!(matches!(browser.accounts.set_disabled(nobody, true).await, Err(Fault::NotFound)));
 }

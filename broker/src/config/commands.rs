@@ -12,6 +12,9 @@ pub enum Command {
     /// Register, list and look after OAuth clients; a running broker need not be told
     #[command(subcommand)]
     Client(ClientCommand),
+    /// Make, list and look after accounts; a running broker need not be told
+    #[command(subcommand)]
+    User(UserCommand),
     /// Read the list of who did what
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -28,6 +31,49 @@ pub enum AuditCommand {
     },
     /// Walk the chain of hashes: whole, or broken at which entry (exit code 1)
     Verify,
+}
+
+/// What to do about accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum UserCommand {
+    /// Make an account with a workspace of its own; prints a link to set its password, good for half an hour
+    Add {
+        /// Its email address
+        email: String,
+        /// What the person is called
+        #[arg(long, value_name = "NAME")]
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List accounts
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shut an account out, with its sessions and all it approved; what programs have open ends within 5 seconds
+    Disable {
+        /// Its email address
+        email: String,
+    },
+    /// Let an account in again
+    Enable {
+        /// Its email address
+        email: String,
+    },
+    /// Print a link to set a new password, good once, for half an hour
+    ResetPassword {
+        /// Its email address
+        email: String,
+        /// Also take its passkeys, authenticator app and recovery codes away, for somebody who lost them all
+        #[arg(long)]
+        remove_second_factors: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What to do about OAuth clients.

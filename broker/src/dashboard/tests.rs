@@ -27,7 +27,7 @@ async fn stage() -> Stage {
     let home = world.home().await;
     let World { store, clock, site, oauth, homes, relay, stop, tasks, .. } = &world;
     let folder = tempfile::tempdir().unwrap();
-    let accounts = Accounts::new(store.clone(), clock.clone(), site.clone(), 19 * 1024);
+    let accounts = Accounts::for_tests(store.clone(), clock.clone(), site.clone());
     let tunnels = Tunnels::new(tunnels::Parts {
         store: store.clone(),
         clock: clock.clone(),

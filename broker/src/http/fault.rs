@@ -28,6 +28,9 @@ pub enum Fault {
     /// A page for people who are signed in; where to come back to.
     #[error("sign in first")]
     SignIn(String),
+    /// A page for people who proved a moment ago that it is them; where to come back to.
+    #[error("type your password again first")]
+    Prove(String),
     /// A form that did not come from our own page.
     #[error("the form is not from this site, or is too old")]
     Forged,
@@ -66,6 +69,7 @@ impl Fault {
             Self::Unauthorized(false) => (StatusCode::UNAUTHORIZED, "unauthorized", "fault-unauthorized"),
             Self::Unauthorized(true) => (StatusCode::UNAUTHORIZED, "invalid_token", "fault-unauthorized"),
             Self::SignIn(_) => (StatusCode::UNAUTHORIZED, "unauthorized", "fault-unauthorized"),
+            Self::Prove(_) => (StatusCode::FORBIDDEN, "prove_again", "fault-prove"),
             Self::Forged => (StatusCode::FORBIDDEN, "forged_form", "fault-forged"),
             Self::Bad(_) => (StatusCode::BAD_REQUEST, "invalid_request", "fault-bad"),
             Self::Refused => (StatusCode::FORBIDDEN, "refused", "fault-refused"),
@@ -95,9 +99,14 @@ impl Fault {
             Self::Unavailable(why) => warn!(path = manner.path, "unavailable: {why}"),
             _ => {}
         }
-        if let (Self::SignIn(next), false) = (&self, manner.json) {
+        let detour = match &self {
+            Self::SignIn(next) => Some(("/sign-in", next)),
+            Self::Prove(next) => Some(("/account/prove", next)),
+            _ => None,
+        };
+        if let (Some((page, next)), false) = (detour, manner.json) {
             let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
-            return see_other(&format!("/sign-in?next={next}"));
+            return see_other(&format!("{page}?next={next}"));
         }
         let mut answer = if manner.json {
             json(status, &Wrong { error, detail: self.detail() })

@@ -18,12 +18,23 @@ pub struct Frame {
     pub csrf: String,
     /// The name of the account that is signed in.
     pub account: Option<String>,
+    /// Where that account is looking; for the ways through the site.
+    pub here: Option<Here>,
+}
+
+/// The workspace somebody looks at.
+#[derive(Debug, Clone)]
+pub struct Here {
+    /// What it is called.
+    pub workspace: String,
+    /// Whether they are its owner or an admin.
+    pub manages: bool,
 }
 
 impl Frame {
     /// A page for anybody.
     pub fn bare(w: &'static Words) -> Self {
-        Self { w, csrf: String::new(), account: None }
+        Self { w, csrf: String::new(), account: None, here: None }
     }
 
     /// The address of a file in `assets/`.

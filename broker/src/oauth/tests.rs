@@ -132,7 +132,7 @@ impl Provider {
             code: Duration::from_secs(600),
             device: Duration::from_secs(900),
         };
-        let accounts = Accounts::new(store.clone(), clock.clone(), site.clone(), 19 * 1024);
+        let accounts = Accounts::for_tests(store.clone(), clock.clone(), site.clone());
         let homes = Homes::new(store.clone(), clock.clone(), site.clone(), "homes.example");
         let oauth = OAuth::new(store.clone(), clock.clone(), site.clone(), lifetimes, accounts, homes);
         oauth.seed().await.unwrap();

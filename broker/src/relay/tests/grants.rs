@@ -18,7 +18,7 @@ pub(crate) async fn oauth(store: &Store, clock: &Clock, site: &Arc<Site>, homes:
         code: hour / 6,
         device: hour / 4,
     };
-    let accounts = Accounts::new(store.clone(), clock.clone(), site.clone(), 19 * 1024);
+    let accounts = Accounts::for_tests(store.clone(), clock.clone(), site.clone());
     let oauth = OAuth::new(store.clone(), clock.clone(), site.clone(), lifetimes, accounts, homes.clone());
     oauth.seed().await.unwrap();
     oauth
