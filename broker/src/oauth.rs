@@ -22,15 +22,35 @@
 //!  1. The family's row is taken, so those who come at once stand in a line.
 //!  2. The token's first use brings the next pair.
 //!  3. The same token again, while nothing that came of it was used: the answer was lost. The successors are
-//!     revoked and a new pair is made.
+//!     revoked and a new pair is made, for as long as an answer may be called lost (`lost_answer_seconds`).
 //!  4. The same token again after a successor was used: somebody else has it. The family ends.
 //!
 //!  An access token lives its hour whatever its refresh token does meanwhile, unless its family ends or it was
-//!  superseded in step 3. A narrower `scope` is for that access token only. `resource` (RFC 8707) is not read.
+//!  superseded in step 3. A narrower `scope` is for that access token only.
 //!
 //! **D. Revocation** (RFC 7009; `revoke`)
 //!  1. The client proves who it is. 2. Either of its tokens ends the whole grant. 3. When that is on disk it is
 //!     answered, and told to whoever keeps something open for the grant.
+//!
+//! **E. Client credentials** (RFC 6749 section 4.4; `exchange`)
+//!  1. The client proves who it is; a public one cannot. 2. It gets an access token for its own workspace, with
+//!     scopes it is registered for, no account and no refresh token. 3. Its subject is `client:` and its id.
+//!
+//! **F. Introspection** (RFC 7662; `introspect`)
+//!  1. The client proves who it is. 2. A token of its own, or for a resource server any, is looked up with
+//!     everything it hangs on. 3. What is good is described; all else is `{"active":false}`.
+//!
+//! **Who may ask.** Clients are registered by owners (`/clients`) and by the operator; nobody registers one by
+//! protocol (RFC 7591), so every redirect URI was vouched for by somebody known, and an error may be sent there
+//! before anybody has signed in (AZ-24). A client that a workspace registered may ask every account, as people
+//! expect of a program they come across; the consent page says which workspace it is of. Without a person it
+//! sees that workspace alone (O8). Pushed requests (RFC 9126) and DPoP (RFC 9449) are not offered.
+//!
+//! **For whom.** There is one resource server, the broker itself: every token's audience is the issuer (BR-07),
+//! and a `resource` (RFC 8707) that is any other is refused with `invalid_target` (TK-31).
+//!
+//! **When the database is in trouble** nothing is refused for good: a lock is waited for, a few seconds, and the
+//! answer is 503 with `Retry-After` (TK-30, RV-07); what was written before it is on disk, or was not done.
 //!
 //! Invariant: codes and tokens exist here as hashes only. A code that another client shows is unknown to it,
 //! and stays good for its own.
@@ -65,6 +85,7 @@ use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Lifetimes;
 use crate::homes::Homes;
+use crate::http::form::Form;
 use crate::http::limit::Limit;
 use crate::http::tries::Tries;
 use crate::http::{Fault, Routes, Site, routes};
@@ -73,6 +94,7 @@ use crate::store::Store;
 pub use bearer::Bearer;
 use client::Client;
 use clients::Clients;
+use refusal::Refusal;
 
 /// How many ends of grants a listener may be behind before it must ask for each ([`OAuth::lives`]).
 const ENDS: usize = 1024;
@@ -145,6 +167,13 @@ impl OAuth {
         let gone = rows::forget(&mut tx, self.0.clock.now(), KEPT).await?;
         tx.commit().await?;
         Ok(gone)
+    }
+
+    /// Whether a request is for tokens of ours; those of others we cannot give (RFC 8707 section 2).
+    fn is_for_us(&self, form: &Form) -> Result<(), Refusal> {
+        let us = self.0.site.origin();
+        let is_us = |named: &str| named.is_empty() || named.strip_suffix('/').unwrap_or(named) == us;
+        if form.all("resource").all(is_us) { Ok(()) } else { Err(Refusal::InvalidTarget) }
     }
 
     /// `/oauth2/…`, `/device`, `/programs`, `/clients` and the metadata under `/.well-known/`.

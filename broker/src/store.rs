@@ -88,8 +88,15 @@ impl Store {
         // The text of a parse error would quote the address, password included.
         let options: AnyConnectOptions =
             url.parse().map_err(|_| anyhow::anyhow!("its address is not a postgres:// URL"))?;
-        let pool =
-            AnyPoolOptions::new().max_connections(16).acquire_timeout(PATIENCE).connect_with(options).await?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(16)
+            .acquire_timeout(PATIENCE)
+            // As SQLite's busy timeout: a lock that somebody keeps is waited for so long, then 503.
+            .after_connect(|db, _| {
+                Box::pin(async { sqlx::raw_sql("SET lock_timeout = '5s'").execute(db).await.map(drop) })
+            })
+            .connect_with(options)
+            .await?;
         sqlx::migrate!("migrations/postgres").run(&pool).await?;
         Ok(pool)
     }
@@ -185,10 +192,12 @@ pub fn is_passing(failure: &Failure) -> bool {
 }
 
 /// SQLite's result codes (the low byte: BUSY 5, LOCKED 6, READONLY 8, IOERR 10, FULL 13, CANTOPEN 14) and
-/// PostgreSQL's classes (08 connection, 40 rollback, 53 resources, 57 operator, 58 system, 25006 read-only).
+/// PostgreSQL's classes (08 connection, 40 rollback, 53 resources, 57 operator, 58 system, 25006 read-only, 55P03
+/// a lock that was not to be had).
 fn passing_code(code: &str) -> bool {
     if code.len() == 5 {
-        return ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class)) || code == "25006";
+        return ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+            || matches!(code, "25006" | "55P03");
     }
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
 }

@@ -4,11 +4,13 @@
 //! the one who started it ends, however that happens.
 
 pub mod agents; // paired, started, waited for
+pub mod borrower; // Home Assistant's own OAuth helper
 pub mod browser; // Chromium, driven
 pub mod cloudflare; // its API, as it was recorded
 pub mod conformance; // which promises a test cites, and the page that says so
 pub mod guest; // somebody with a link, by the page's own ways
 pub mod home_assistant; // a real one from PyPI, or the one that was given
+pub mod judge; // an outsider's checks of the OAuth provider
 pub mod neighbour; // another account of the same broker
 pub mod npm; // what others wrote to measure us by
 pub mod origin; // a Home Assistant's HTTP side alone, that writes down what reaches it

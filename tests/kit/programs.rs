@@ -15,6 +15,22 @@ use crate::process::Process;
 /// # Errors
 /// When the program was not built or cannot be started.
 pub fn broker(settings: &broker::config::Settings, folder: &Path) -> Result<Process> {
+    let mut command = brokers_command(settings)?;
+    Process::start("the broker", &mut command, &folder.join("broker.log"), Signal::SIGTERM)
+}
+
+/// Runs one of the operator's commands on the data of a broker, which may be running, and gives what it says.
+///
+/// # Errors
+/// When the program was not built, or says no; its words are in the text.
+pub fn brokers_operator(settings: &broker::config::Settings, words: &[&str]) -> Result<String> {
+    let said = brokers_command(settings)?.args(words).output().context("run latchkey-broker")?;
+    let wrong = String::from_utf8_lossy(&said.stderr);
+    ensure!(said.status.success(), "latchkey-broker {}: {}: {wrong}", words.join(" "), said.status);
+    String::from_utf8(said.stdout).context("it says what is not text")
+}
+
+fn brokers_command(settings: &broker::config::Settings) -> Result<Command> {
     let mut command = Command::new(built("latchkey-broker")?);
     command.arg("--listen").arg(settings.listen.to_string());
     command.arg("--public-url").arg(settings.public_url.as_str());
@@ -23,7 +39,7 @@ pub fn broker(settings: &broker::config::Settings, folder: &Path) -> Result<Proc
     if let Where::Postgres(url) = &settings.database {
         command.env("LATCHKEY_DATABASE", url.expose());
     }
-    Process::start("the broker", &mut command, &folder.join("broker.log"), Signal::SIGTERM)
+    Ok(command)
 }
 
 /// Starts a paired agent with these settings; its log is `agent.log` in `folder`.

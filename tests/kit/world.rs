@@ -2,6 +2,9 @@
 //! Assistant, an agent and browsers. All of it ends with the story.
 
 pub mod letters;
+mod registering;
+mod sharing;
+mod spoil;
 mod twin;
 
 use std::net::SocketAddr;
@@ -17,13 +20,15 @@ use tempfile::TempDir;
 
 use crate::browser::Browser;
 use crate::home_assistant::{Client, HomeAssistant, Mood};
-use crate::owner::{Identity, May, Owner};
+use crate::owner::{Identity, Owner};
 use crate::postgres::{Durability, Postgres};
 use crate::process::Process;
 use crate::tap::Tap;
 use crate::until::until;
 use crate::visitor::Visitor;
 use crate::{agents, neighbour, programs};
+
+pub use registering::Registered;
 
 /// Where a world's broker keeps its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -276,18 +281,6 @@ impl World {
     pub fn home_url(&self) -> String {
         let url = self.agent().status().borrow().url.clone();
         url.expect("an online agent knows its address").trim_end_matches('/').to_owned()
-    }
-
-    /// Shares an entity for a week and gives the link's address.
-    pub async fn share(&self, entity: &str, may: May) -> String {
-        let shared = self.owner().share(self.home_id(), entity, &format!("For {entity}"), may).await;
-        shared.unwrap_or_else(|err| panic!("share {entity}: {err:#}"))
-    }
-
-    /// Revokes the link that [`World::share`] made.
-    pub async fn revoke(&self, entity: &str) {
-        let revoked = self.owner().revoke(self.home_id(), &format!("For {entity}")).await;
-        revoked.unwrap_or_else(|err| panic!("revoke {entity}: {err:#}"));
     }
 
     /// Stops the broker; its data stay.

@@ -1,6 +1,8 @@
 //! Authorizing: programs are let in by a browser or by a code, go on for as long as they may, and are out when
 //! they are put out; however often they ask at once, and whatever happens to the broker meanwhile.
 
+mod borrowing;
+mod faults;
 mod program;
 mod storms;
 

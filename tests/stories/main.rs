@@ -6,6 +6,7 @@
 mod authorizing;
 mod cloudflare;
 mod first_day;
+mod judging;
 mod outliving;
 mod people;
 mod relaying;

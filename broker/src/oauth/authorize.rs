@@ -46,7 +46,7 @@ impl OAuth {
             Ok(request) => request,
             Err(NowhereToGo(why, client)) => return self.led_nowhere(asked, &form, why, client).await,
         };
-        let wanted = match Wanted::read(&form, &request.client) {
+        let wanted = match self.is_for_us(&form).and_then(|()| Wanted::read(&form, &request.client)) {
             Ok(wanted) => wanted,
             Err(refusal) => return Ok(self.refuse(&request, refusal)),
         };

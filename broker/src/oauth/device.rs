@@ -70,6 +70,7 @@ impl OAuth {
             self.0.device_requests.take(&place(asked.peer.ip))?;
             let client = self.authenticate(claim).await?;
             client.may(GrantType::Device)?;
+            self.is_for_us(form)?;
             let scopes = client.asked_scopes(form.optional("scope")?)?;
             let device_code = chance::token(Kind::Device);
             let hash = chance::hash(device_code.expose());

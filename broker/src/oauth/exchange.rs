@@ -86,6 +86,7 @@ impl OAuth {
             let client = self.authenticate(claim).await?;
             let (grant, ask) = Ask::read(form)?;
             client.may(grant)?;
+            self.is_for_us(form)?;
             let from = place(asked.peer.ip).to_string();
             for _ in 1..TRIES {
                 match self.try_exchange(&client, &from, ask).await {

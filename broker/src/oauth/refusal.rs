@@ -22,6 +22,8 @@ pub enum Refusal {
     UnsupportedGrantType,
     /// A scope that does not exist, or more than may be had.
     InvalidScope,
+    /// A `resource` that is not this broker (RFC 8707 section 2).
+    InvalidTarget,
     /// The person said no.
     Denied,
     /// No such code or token, as far as this client is concerned.
@@ -55,6 +57,9 @@ impl Refusal {
             }
             Self::UnsupportedGrantType => (bad, "unsupported_grant_type", "that grant is not offered"),
             Self::InvalidScope => (bad, "invalid_scope", "a scope is unknown or more than may be had"),
+            Self::InvalidTarget => {
+                (bad, "invalid_target", "the one resource there is tokens for is the issuer")
+            }
             Self::Denied => (bad, "access_denied", "the request was denied"),
             Self::UnknownGrant => (bad, "invalid_grant", "the code or token is not known"),
             Self::DeadGrant => {
@@ -143,13 +148,14 @@ impl From<Fault> for Wrong {
 mod tests {
     use super::*;
 
-    const ALL: [Refusal; 13] = [
+    const ALL: [Refusal; 14] = [
         Refusal::Malformed("code is missing"),
         Refusal::UnknownClient,
         Refusal::NotForThisClient,
         Refusal::UnsupportedResponseType,
         Refusal::UnsupportedGrantType,
         Refusal::InvalidScope,
+        Refusal::InvalidTarget,
         Refusal::Denied,
         Refusal::UnknownGrant,
         Refusal::DeadGrant,

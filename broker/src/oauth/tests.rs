@@ -9,8 +9,10 @@ mod endings;
 mod flows;
 mod managing;
 mod model;
+mod promises;
 mod races;
 mod services;
+mod trouble;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -41,7 +43,8 @@ struct Provider {
     store: Store,
     clock: Clock,
     site: Arc<Site>,
-    _folder: Arc<tempfile::TempDir>,
+    place: Where,
+    folder: Arc<tempfile::TempDir>,
 }
 
 /// Somebody who is signed in.
@@ -109,16 +112,23 @@ async fn place_of_rows(folder: &tempfile::TempDir) -> Where {
 
 impl Provider {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&place_of_rows(&folder).await, CancellationToken::new()).await.unwrap();
+        // In memory where there is such a folder: what is on disk when is the store's own test.
+        let memory = std::path::Path::new("/dev/shm");
+        let folder =
+            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let place = place_of_rows(&folder).await;
+        Self::open(place, Clock::new(), Arc::new(folder)).await
+    }
+
+    async fn open(place: Where, clock: Clock, folder: Arc<tempfile::TempDir>) -> Self {
+        let store = Store::open(&place, CancellationToken::new()).await.unwrap();
         let site = Arc::new(Site { public_url: "http://localhost:8420".parse().unwrap() });
-        let clock = Clock::new();
         let day = Duration::from_secs(24 * 3600);
         let lifetimes = Lifetimes {
             access: Duration::from_secs(3600),
             refresh: day * 30,
             grant: day * 365,
-            again: day * 365,
+            again: day * 20,
             code: Duration::from_secs(600),
             device: Duration::from_secs(900),
         };
@@ -127,7 +137,13 @@ impl Provider {
         let oauth = OAuth::new(store.clone(), clock.clone(), site.clone(), lifetimes, accounts, homes);
         oauth.seed().await.unwrap();
         oauth.seed().await.unwrap();
-        Self { oauth, store, clock, site, _folder: Arc::new(folder) }
+        Self { oauth, store, clock, site, place, folder }
+    }
+
+    /// The same provider after a restart.
+    async fn restarted(self) -> Self {
+        self.store.close().await;
+        Self::open(self.place, self.clock, self.folder).await
     }
 
     async fn tell(&self, sql: String) {
@@ -138,7 +154,6 @@ impl Provider {
 
     /// Somebody new, in a workspace of their own.
     async fn person(&self, role: &str) -> Person {
-        let cookie = chance::token(Kind::Session);
         let account = AccountId::from_random_bits(chance::bits());
         let workspace = WorkspaceId::from_random_bits(chance::bits());
         self.tell(format!(
@@ -148,6 +163,12 @@ impl Provider {
              INSERT INTO member (workspace_id, account_id, role) VALUES ({workspace}, {account}, '{role}');"
         ))
         .await;
+        self.sign_in(account, workspace).await
+    }
+
+    /// A new session of an account.
+    async fn sign_in(&self, account: AccountId, workspace: WorkspaceId) -> Person {
+        let cookie = chance::token(Kind::Session);
         let mut tx = self.store.begin().await.unwrap();
         let far = self.clock.now().after(Duration::from_secs(1 << 30));
         sqlx::query("INSERT INTO session (token_hash, account_id, created_at, seen_at, expires_at) VALUES ($1, $2, $3, $3, $4)")

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use anyhow::{Result, bail};
-use kit::{browser, postgres, process};
+use kit::{browser, npm, postgres, process};
 use tokio::process::Command;
 
 /// Something that is needed, and how it is got.
@@ -21,6 +21,7 @@ const NEEDS: &[Need] = &[
         is_there: || browser::find_driver().is_some(),
         packages: &["chromium-driver"],
     },
+    Need { name: "Node", is_there: has_node, packages: &["nodejs", "npm"] },
     Need { name: "PostgreSQL", is_there: has_postgres, packages: &["postgresql"] },
     // Home Assistant compiles a few of its packages.
     Need {
@@ -29,6 +30,11 @@ const NEEDS: &[Need] = &[
         packages: &["gcc", "libc6-dev"],
     },
 ];
+
+/// For axe-core, the judge and the peer of the benchmark.
+fn has_node() -> bool {
+    npm::node().is_ok() && process::which("npm").is_some()
+}
 
 fn has_postgres() -> bool {
     std::env::var_os(postgres::GIVEN).is_some() || postgres::programs().is_ok()

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use kit::home_assistant::HomeAssistant;
+use kit::judge;
 use kit::postgres::{self, Durability, Postgres};
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
@@ -118,8 +119,10 @@ async fn test(steps: &mut Steps, arguments: &Arguments, surroundings: Started) -
         environment.iter().fold(cargo(&words), |command, (name, value)| command.with(name, value))
     };
     let mut count = Count::default();
+    _ = std::fs::remove_dir_all(judge::verdicts()); // of last time
     let usual = run(runner.usual(arguments.only.as_deref())).count(runner.read(), &mut count);
     steps.take("tests", usual).await;
+    tell_verdicts(arguments);
     if arguments.long {
         let mut long = Count::default();
         let run = run(runner.long(arguments.only.as_deref())).count(runner.read(), &mut long);
@@ -128,6 +131,20 @@ async fn test(steps: &mut Steps, arguments: &Arguments, surroundings: Started) -
     }
     drop(ready);
     count
+}
+
+/// What the outside judge of the OAuth provider said, and what it left out.
+fn tell_verdicts(arguments: &Arguments) {
+    let notes = std::fs::read_dir(judge::verdicts()).into_iter().flatten().flatten();
+    let mut verdicts: Vec<String> =
+        notes.filter_map(|note| std::fs::read_to_string(note.path()).ok()).collect();
+    verdicts.sort();
+    for verdict in &verdicts {
+        print!("── the judge on {verdict}");
+    }
+    if judge::at_hand().is_none() && arguments.only.is_none() {
+        println!("── the judge: SKIPPED, there is no ../shared/oauth-judge beside this repository");
+    }
 }
 
 /// The program that runs the tests: cargo-nextest where it is installed.

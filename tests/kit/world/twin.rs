@@ -1,4 +1,4 @@
-//! A second broker over a world's database, as there are where one machine is not enough.
+//! A second broker over a world's database, as there are where one machine is not enough; and other settings.
 
 use std::net::SocketAddr;
 
@@ -14,5 +14,12 @@ impl World {
         let settings = Settings { listen, ..self.settings.clone() };
         let started = broker::app::start_at(settings, self.clock.clone()).await;
         started.unwrap_or_else(|err| panic!("start a second broker: {err:#}"))
+    }
+
+    /// Starts the broker again with other settings.
+    pub async fn change(&mut self, change: impl FnOnce(&mut Settings)) {
+        self.stop_broker().await;
+        change(&mut self.settings);
+        self.start_broker().await;
     }
 }

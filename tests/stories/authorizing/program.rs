@@ -26,6 +26,8 @@ pub struct Program {
 pub struct Said {
     pub status: StatusCode,
     pub json: Value,
+    /// Whether it said when to come back.
+    pub retry_after: bool,
 }
 
 impl Said {
@@ -90,8 +92,9 @@ impl Program {
     async fn try_post(&self, path: &str, fields: &[(&str, &str)]) -> reqwest::Result<Said> {
         let answer = self.http.post(format!("{}{path}", self.origin)).form(fields).send().await?;
         let status = answer.status();
+        let retry_after = answer.headers().contains_key("retry-after");
         let text = answer.text().await?;
-        Ok(Said { status, json: serde_json::from_str(&text).unwrap_or(Value::Null) })
+        Ok(Said { status, json: serde_json::from_str(&text).unwrap_or(Value::Null), retry_after })
     }
 
     pub async fn redeem(&self, code: &str) -> Said {

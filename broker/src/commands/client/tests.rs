@@ -45,7 +45,7 @@ impl Shell {
     }
 
     async fn known(&self, id: &str) -> Option<Known> {
-        known(&mut *self.store.read().await.unwrap(), id, self.clock.now()).await.unwrap()
+        known(&mut self.store.read().await.unwrap(), id, self.clock.now()).await.unwrap()
     }
 }
 
