@@ -1,5 +1,7 @@
 //! The rows of sessions.
 
+use std::net::IpAddr;
+
 use shared::id::{AccountId, WorkspaceId};
 use shared::secret::Secret;
 use sqlx::Row as _;
@@ -27,10 +29,22 @@ pub struct Found {
 }
 
 impl Found {
-    pub fn signed_in(self, cookie: Secret) -> SignedIn {
+    pub fn signed_in(self, cookie: Secret, from: IpAddr) -> SignedIn {
         let Self { account, name, email, workspace, workspace_name, role, epoch, proved_at, is_kept, .. } =
             self;
-        SignedIn { account, name, email, workspace, workspace_name, role, epoch, proved_at, is_kept, cookie }
+        SignedIn {
+            account,
+            name,
+            email,
+            workspace,
+            workspace_name,
+            role,
+            epoch,
+            proved_at,
+            is_kept,
+            cookie,
+            from,
+        }
     }
 }
 
