@@ -28,7 +28,7 @@ use crate::until::until;
 use crate::visitor::Visitor;
 use crate::{agents, neighbour, programs};
 
-pub use registering::Registered;
+pub use registering::{Registered, workspace_of};
 
 /// Where a world's broker keeps its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -128,6 +128,25 @@ async fn test(steps: &mut Steps, arguments: &Arguments, surroundings: Started) -
         let run = run(runner.long(arguments.only.as_deref())).count(runner.read(), &mut long);
         steps.take("long tests", run).await;
         count.add_ignored(&long);
+        if arguments.only.is_none() {
+            let release = cargo(&["build", "--release", "--package", "latchkey-broker", "--locked"]).run();
+            let built = steps.take("build the broker that ships", release).await;
+            let folder = kit::target_folder().join("release").display().to_string();
+            let words = [
+                "run",
+                "--quiet",
+                "--package",
+                "latchkey-tests",
+                "--bin",
+                "bench",
+                "--",
+                "--programs",
+                &folder,
+            ];
+            if built {
+                steps.take("benchmarks", cargo(&words).run()).await;
+            }
+        }
     }
     drop(ready);
     count

@@ -1,5 +1,6 @@
 //! What only the operator does and sees: registering programs by command, looking into the database.
 
+use anyhow::{Context as _, Result};
 use broker::store::Where;
 use serde_json::Value;
 use sqlx::{AnyConnection, Connection as _};
@@ -33,30 +34,39 @@ impl World {
 
     /// The short name of the owner's workspace.
     pub async fn workspace(&self) -> String {
-        let mut database = self.database().await;
-        let slug = sqlx::query_scalar("SELECT slug FROM workspace ORDER BY created_at");
-        slug.fetch_one(&mut database).await.unwrap_or_else(|err| panic!("the workspace: {err}"))
+        workspace_of(&self.settings.database).await.unwrap_or_else(|err| panic!("the workspace: {err:#}"))
     }
 
     /// The one number a query gives.
     pub async fn number(&self, sql: &'static str) -> i64 {
-        let mut database = self.database().await;
-        let number = sqlx::query_scalar(sql).fetch_one(&mut database).await;
-        number.unwrap_or_else(|err| panic!("{sql}: {err}"))
-    }
-
-    async fn database(&self) -> AnyConnection {
-        sqlx::any::install_default_drivers();
-        let address = match &self.settings.database {
-            Where::Sqlite(path) => format!("sqlite:{}", path.display()),
-            Where::Postgres(url) => url.expose().to_owned(),
+        let number = async {
+            let mut database = open(&self.settings.database).await?;
+            anyhow::Ok(sqlx::query_scalar(sql).fetch_one(&mut database).await?)
         };
-        let database = AnyConnection::connect(&address).await;
-        database.unwrap_or_else(|err| panic!("look into the database: {err}"))
+        number.await.unwrap_or_else(|err| panic!("{sql}: {err:#}"))
     }
 
     /// Runs one of the operator's commands.
     pub fn operator(&self, words: &[&str]) -> String {
         programs::brokers_operator(&self.settings, words).unwrap_or_else(|err| panic!("{err:#}"))
     }
+}
+
+/// The short name of the first workspace in a broker's database.
+///
+/// # Errors
+/// When the database cannot be read, or nobody has made the first account.
+pub async fn workspace_of(database: &Where) -> Result<String> {
+    let mut database = open(database).await?;
+    let slug = sqlx::query_scalar("SELECT slug FROM workspace ORDER BY created_at");
+    slug.fetch_one(&mut database).await.context("the first workspace")
+}
+
+async fn open(database: &Where) -> Result<AnyConnection> {
+    sqlx::any::install_default_drivers();
+    let address = match database {
+        Where::Sqlite(path) => format!("sqlite:{}", path.display()),
+        Where::Postgres(url) => url.expose().to_owned(),
+    };
+    AnyConnection::connect(&address).await.context("look into the database")
 }
