@@ -252,6 +252,7 @@ impl Accounts {
         let mut tx = self.0.store.begin().await?;
         rows::set_password(&mut tx, person.account, &hash, is_short).await?;
         session::end_others(&mut tx, person.account, &person.hash()).await?;
+        wishes::end_tokens(&mut tx, person.account).await?;
         if !keep {
             rows::take_back(&mut tx, person.account).await?;
         }

@@ -22,6 +22,8 @@ use crate::chance::{self, Kind};
 use crate::http::words::{self, Words};
 use crate::http::{Asked, Fault};
 
+pub(super) use rows::end_tokens;
+
 /// So many may wait to be looked at.
 const MOST: i64 = 10_000;
 /// So many letters an hour to one address, however many ask for them.
