@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut as _, Bytes, BytesMut};
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use serde::Serialize;
 use url::Url;
@@ -42,6 +42,8 @@ pub type Answer = warp::reply::Response;
 pub type Routes = BoxedFilter<(Answer,)>;
 
 /// Bodies longer than this are refused with 413; no form or JSON of ours comes near it.
+/// Browsers that were here over https come back so for two years (MD-12).
+const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=63072000");
 const MAX_BODY: usize = 64 << 10;
 
 /// Who is at the other end, as far as it can be believed.
@@ -226,7 +228,7 @@ where
     H: Fn(Asked) -> F,
     F: Future<Output = Result<Answer, Fault>>,
 {
-    let manner = fault::Manner::of(&asked);
+    let (manner, is_secure) = (fault::Manner::of(&asked), asked.site.is_secure());
     let answered = match read(body).await {
         Ok(body) => {
             asked.body = body;
@@ -234,7 +236,11 @@ where
         }
         Err(fault) => Err(fault),
     };
-    answered.unwrap_or_else(|fault| fault.answer(&manner))
+    let mut answer = answered.unwrap_or_else(|fault| fault.answer(&manner));
+    if is_secure {
+        answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HTTPS_ONLY);
+    }
+    answer
 }
 
 async fn read<C: Buf>(body: impl Stream<Item = Result<C, warp::Error>> + Send) -> Result<Bytes, Fault> {

@@ -3,7 +3,9 @@
 
 mod borrowing;
 mod faults;
+mod offering;
 mod program;
+mod secrets;
 mod storms;
 
 use std::time::Duration;

@@ -189,6 +189,7 @@ fn peer(from: IpAddr, tls: bool, trusted: &[IpAddr], headers: &HeaderMap) -> Pee
 mod tests {
     use super::*;
 
+    /// MD-13
     #[test]
     fn forwarding_headers_are_believed_from_trusted_proxies_only() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();

@@ -131,14 +131,14 @@ async fn read(answer: Answer) -> (StatusCode, HeaderMap, String) {
 async fn the_first_visit_moves_the_token_into_a_cookie() {
     let stage = stage().await;
     let shared = stage.share("light.porch", Permission::View, None).await;
-    assert!(token(&shared).len() >= 32 + 4);
+    assert!(token(&shared).len() >= 32 + 4, "SL-01");
     let first = Guest::get(shared.entity.id).query(token(&shared));
     let (status, headers, _) = read(stage.ask(&first).await).await;
     let page = page_path(shared.entity.id);
     assert_eq!((status, headers["location"].to_str().unwrap()), (StatusCode::SEE_OTHER, page.as_str()));
     let cookie = headers["set-cookie"].to_str().unwrap();
     assert!(cookie.contains("HttpOnly") && cookie.contains(&format!("Path={page};")), "{cookie}");
-    assert!(headers["referrer-policy"] == "no-referrer" && headers["cache-control"] == "no-store");
+    assert!(headers["referrer-policy"] == "no-referrer" && headers["cache-control"] == "no-store", "SL-02");
     let (status, headers, text) =
         read(stage.ask(&Guest::get(shared.entity.id).cookie(token(&shared))).await).await;
     assert_eq!(status, StatusCode::OK);
@@ -154,10 +154,10 @@ async fn a_preview_is_no_use_and_a_visit_is() {
     let shared = stage.share("light.porch", Permission::View, None).await;
     let preview = Guest { method: Method::HEAD, ..Guest::get(shared.entity.id) };
     let (_, headers, _) = read(stage.ask(&preview.clone().query(token(&shared))).await).await;
-    assert!(!headers.contains_key("set-cookie"));
+    assert!(!headers.contains_key("set-cookie"), "SL-05");
     stage.ask(&preview.cookie(token(&shared))).await;
     let used = || async { stage.portal.links(&stage.home).await.unwrap()[0].link.used };
-    assert_eq!(used().await, None);
+    assert_eq!(used().await, None, "SL-05");
     stage.ask(&Guest::get(shared.entity.id).cookie(token(&shared))).await;
     stage.world.stop.cancel();
     stage.world.tasks.close();

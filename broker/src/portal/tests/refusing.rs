@@ -27,10 +27,10 @@ async fn every_refusal_looks_alike() {
                 .json(&json!({ "action": "toggle" })),
         };
         let known = looks(&stage, &ask(&id.to_string())).await;
-        assert_eq!(known.0, StatusCode::FORBIDDEN, "{what}");
+        assert_eq!(known.0, StatusCode::FORBIDDEN, "SL-04: {what}");
         for token in tokens {
             let ask = ask(&id.to_string());
-            assert_eq!(looks(&stage, &ask.clone().query(token)).await, known, "{what} query {token}");
+            assert_eq!(looks(&stage, &ask.clone().query(token)).await, known, "SL-04: {what} query {token}");
             assert_eq!(looks(&stage, &ask.clone().cookie(token)).await, known, "{what} cookie {token}");
             assert_eq!(
                 looks(&stage, &ask.header("x-portal-token", token)).await,

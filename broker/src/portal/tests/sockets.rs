@@ -46,7 +46,7 @@ async fn only_our_own_page_opens_a_socket_with_a_cookie() {
     let cookie = format!("guest={}", token(&shared));
     assert_eq!(stage.live(&shared, &[("cookie", &cookie)]).await.err(), Some(403));
     let elsewhere = [("cookie", cookie.as_str()), ("origin", "http://evil.localhost:8420")];
-    assert_eq!(stage.live(&shared, &elsewhere).await.err(), Some(403));
+    assert_eq!(stage.live(&shared, &elsewhere).await.err(), Some(403), "WS-01: the origin");
     assert_eq!(stage.live(&shared, &[]).await.err(), Some(403));
     assert_eq!(stage.live(&shared, &[("x-portal-token", "wrong")]).await.err(), Some(403));
 }
@@ -60,7 +60,7 @@ async fn a_revoked_link_closes_its_pages_and_no_others() {
     let mut other = stage.viewer(&yours).await;
     other.hear().await.unwrap();
     stage.portal.revoke(&stage.home, mine.link.id, &Doer::default()).await.unwrap();
-    assert_eq!((first.end().await, second.end().await), (close::REVOKED, close::REVOKED));
+    assert_eq!((first.end().await, second.end().await), (close::REVOKED, close::REVOKED), "SL-03");
     assert_eq!(stage.live(&mine, &[("x-portal-token", token(&mine))]).await.err(), Some(403));
     let mut agent = stage.agent().await;
     agent.until("the watch", |word| word["type"] == "watch").await;
@@ -77,7 +77,7 @@ async fn a_link_whose_time_is_over_closes_its_pages_and_its_home_is_told() {
     agent.until("the watch", |word| word["entities"].as_array().is_some_and(|all| all.len() == 1)).await;
     let mut page = stage.viewer(&shared).await;
     stage.world.clock.turn(Duration::from_secs(3601));
-    assert_eq!(page.end().await, close::REVOKED);
+    assert_eq!(page.end().await, close::REVOKED, "SL-03");
     agent.until("the empty watch", |word| word["entities"].as_array().is_some_and(Vec::is_empty)).await;
 }
 
@@ -90,5 +90,5 @@ async fn a_page_that_talks_is_sent_away() {
     assert_eq!(page.end().await, 1008);
     let mut page = stage.viewer(&shared).await;
     page.say(&json!("x".repeat(5000))).await;
-    assert!(page.end().await >= 1000);
+    assert!(page.end().await >= 1000, "WS-01: the size");
 }
