@@ -35,6 +35,7 @@ use shared::secret::Secret;
 use tokio::sync::{Notify, broadcast};
 use webauthn_rs::Webauthn;
 
+use crate::audit::{self, Act, Entry};
 use crate::chance::{self, Kind};
 use crate::clock::Clock;
 use crate::http::cookie::Jar;
@@ -143,6 +144,11 @@ impl Accounts {
         self.0.changes.subscribe()
     }
 
+    /// Writes down what is done, as the last step of its transaction.
+    async fn note(&self, db: &mut Db, entry: Entry) -> Result<(), Fault> {
+        Ok(audit::note(db, &entry, self.0.clock.now()).await?)
+    }
+
     /// Tells whoever listens; nobody may.
     fn announce(&self, account: AccountId) {
         _ = self.0.changes.send(account);
@@ -176,6 +182,7 @@ impl Accounts {
         let account =
             self.add(&mut tx, &new).await?.ok_or_else(|| Fault::bad("this address has an account"))?;
         self.add_workspace(&mut tx, account, name).await?;
+        self.note(&mut tx, Entry::new(Act::Registered).of(account).with("by", "operator")).await?;
         tx.commit().await?;
         self.reset_link(&new.email).await
     }
@@ -193,6 +200,7 @@ impl Accounts {
         if disabled {
             session::end_all(&mut tx, account).await?;
         }
+        self.note(&mut tx, Entry::new(Act::AccountSwitched).of(account).with("disabled", disabled)).await?;
         tx.commit().await?;
         self.announce(account);
         Ok(())
@@ -244,10 +252,12 @@ impl Accounts {
         let mut tx = self.0.store.begin().await?;
         rows::set_password(&mut tx, person.account, &hash, is_short).await?;
         session::end_others(&mut tx, person.account, &person.hash()).await?;
+        wishes::end_tokens(&mut tx, person.account).await?;
         if !keep {
             rows::take_back(&mut tx, person.account).await?;
         }
         self.notice(&mut tx, person.account, asked.words(), "mail-changed-password").await?;
+        self.note(&mut tx, person.entry(Act::PasswordChanged).with("kept_programs", keep)).await?;
         tx.commit().await?;
         self.announce(person.account);
         self.0.mail.wake();
@@ -288,6 +298,7 @@ impl Accounts {
         }
         let Some(account) = self.add(&mut tx, &new).await? else { return Ok(None) };
         self.add_workspace(&mut tx, account, &new.name).await?;
+        self.note(&mut tx, Entry::new(Act::FirstAccount).of(account)).await?;
         tx.commit().await?;
         *self.0.first_run.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(Some(account))

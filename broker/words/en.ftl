@@ -193,6 +193,8 @@ workspaces-members = { $n ->
 ## Ways
 nav-label = Ways through the site
 nav-homes = Homes
+nav-programs = Programs
+nav-clients = Clients
 nav-members = Members
 nav-account = Account
 

@@ -187,6 +187,8 @@ workspaces-members = { $n } 位成員
 ## Ways
 nav-label = 網站導覽
 nav-homes = 住家
+nav-programs = 程式
+nav-clients = 用戶端
 nav-members = 成員
 nav-account = 帳號
 

@@ -14,6 +14,7 @@ use super::letters::Head;
 use super::role::may_invite;
 use super::workspaces::Not;
 use super::{Accounts, Membership, NewAccount, Role, SignedIn, normal, workspaces};
+use crate::audit::{Act, Entry};
 use crate::chance::{self, Kind};
 use crate::clock::Timestamp;
 use crate::http::words::Words;
@@ -108,6 +109,8 @@ impl Accounts {
         let head = Head { w, to: &email, origin: &origin, lapses_at };
         let letter = head.invitation(&person.name, &person.workspace_name, &address(&self.0.site, &token))?;
         self.0.mail.enqueue(&mut tx, &letter).await?;
+        let entry = person.entry(Act::Invited).within(person.workspace);
+        self.note(&mut tx, entry.with("invitation", new.id).with("role", role.word())).await?;
         tx.commit().await?;
         self.0.mail.wake();
         Ok(Ok(()))
@@ -133,6 +136,8 @@ impl Accounts {
         if !rows::remove(&mut tx, person.workspace, id).await? {
             return Err(Fault::NotFound);
         }
+        let entry = person.entry(Act::Invited).within(person.workspace);
+        self.note(&mut tx, entry.with("invitation", id).with("role", "none")).await?;
         Ok(tx.commit().await?)
     }
 
@@ -157,6 +162,8 @@ impl Accounts {
             let member = Membership { workspace, role: found.role };
             workspaces::add_member(&mut tx, workspace, member, account, now).await?;
         }
+        let entry = Entry::new(Act::MemberChanged).of(account).within(workspace);
+        self.note(&mut tx, entry.with("member", account).with("role", found.role.word())).await?;
         tx.commit().await?;
         self.announce(account);
         Ok(Joined::Yes(account))
@@ -179,6 +186,8 @@ impl Accounts {
         let Some(account) = self.add(&mut tx, &new).await? else { return Ok(Joined::Known) };
         let member = Membership { workspace: found.workspace, role: found.role };
         workspaces::add_member(&mut tx, found.workspace, member, account, now).await?;
+        let entry = Entry::new(Act::Registered).of(account).within(found.workspace);
+        self.note(&mut tx, entry.with("by", "invitation").with("role", found.role.word())).await?;
         tx.commit().await?;
         self.announce(account);
         Ok(Joined::Yes(account))

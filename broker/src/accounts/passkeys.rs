@@ -23,6 +23,7 @@ use webauthn_rs::prelude::{
 use webauthn_rs::{Webauthn, WebauthnBuilder};
 
 use super::{Accounts, SignedIn};
+use crate::audit::Act;
 use crate::chance::{self, Kind};
 use crate::clock::Timestamp;
 use crate::http::Fault;
@@ -151,6 +152,7 @@ impl Accounts {
             added => added?,
         }
         self.notice(&mut tx, person.account, w, "mail-changed-passkey-on").await?;
+        self.note(&mut tx, person.entry(Act::FactorChanged).with("passkey", "on")).await?;
         tx.commit().await?;
         self.0.mail.wake();
         Ok(())
@@ -186,6 +188,7 @@ impl Accounts {
             return Ok(false);
         }
         self.notice(&mut tx, person.account, w, "mail-changed-passkey-off").await?;
+        self.note(&mut tx, person.entry(Act::FactorChanged).with("passkey", "off")).await?;
         tx.commit().await?;
         self.0.mail.wake();
         Ok(true)

@@ -13,6 +13,7 @@ use shared::secret::Secret;
 use totp_rs::{Algorithm, Builder, Totp};
 
 use super::{Accounts, SignedIn, passkeys};
+use crate::audit::{Act, Entry};
 use crate::chance::{self, Kind};
 use crate::http::words::Words;
 use crate::http::{Asked, Fault};
@@ -184,6 +185,7 @@ impl Accounts {
         rows::confirm_totp(&mut tx, person.account, step, self.0.clock.now()).await?;
         let codes = self.first_codes(&mut tx, person.account).await?;
         self.notice(&mut tx, person.account, w, "mail-changed-totp-on").await?;
+        self.note(&mut tx, person.entry(Act::FactorChanged).with("app", "on")).await?;
         tx.commit().await?;
         self.0.mail.wake();
         Ok(Some(codes))
@@ -214,6 +216,7 @@ impl Accounts {
     pub(super) async fn new_codes(&self, person: &SignedIn) -> Result<Vec<String>, Fault> {
         let mut tx = self.0.store.begin().await?;
         let codes = self.replace_codes(&mut tx, person.account).await?;
+        self.note(&mut tx, person.entry(Act::FactorChanged).with("recovery_codes", "new")).await?;
         tx.commit().await?;
         Ok(codes)
     }
@@ -226,6 +229,7 @@ impl Accounts {
             return Ok(false);
         }
         self.notice(&mut tx, person.account, w, "mail-changed-totp-off").await?;
+        self.note(&mut tx, person.entry(Act::FactorChanged).with("app", "off")).await?;
         tx.commit().await?;
         self.0.mail.wake();
         Ok(true)
@@ -236,6 +240,8 @@ impl Accounts {
         let mut tx = self.0.store.begin().await?;
         rows::remove_all(&mut tx, account).await?;
         self.notice(&mut tx, account, crate::http::words::english(), "mail-changed-totp-off").await?;
+        let entry = Entry::new(Act::FactorChanged).of(account).with("all", "off").with("by", "operator");
+        self.note(&mut tx, entry).await?;
         tx.commit().await?;
         Ok(())
     }

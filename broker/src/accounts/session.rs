@@ -6,6 +6,7 @@
 
 mod rows;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
@@ -14,6 +15,7 @@ use shared::id::{AccountId, WorkspaceId};
 use shared::secret::Secret;
 
 use super::{Accounts, Role, SESSION};
+use crate::audit::{Act, Entry};
 use crate::chance::{self, Kind};
 use crate::clock::Timestamp;
 use crate::http::form::Form;
@@ -75,6 +77,8 @@ pub struct SignedIn {
     /// When they last proved that it is them.
     pub(super) proved_at: Timestamp,
     pub(super) is_kept: bool,
+    /// Where this request comes from.
+    pub(super) from: IpAddr,
     pub(super) cookie: Secret,
 }
 
@@ -102,6 +106,11 @@ impl SignedIn {
     pub fn caller(&self) -> super::Caller {
         let here = super::Membership { workspace: self.workspace, role: self.role };
         super::Caller { account: Some(self.account), memberships: vec![here], home: None }
+    }
+
+    /// The beginning of an entry about what this person does.
+    pub(super) fn entry(&self, act: Act) -> Entry {
+        Entry::new(act).of(self.account).from(self.from)
     }
 
     pub(super) fn hash(&self) -> Vec<u8> {
@@ -137,7 +146,7 @@ impl Accounts {
             rows::see(&mut tx, &hash, now, until).await?;
             tx.commit().await?;
         }
-        Ok(Some(row.signed_in(cookie)))
+        Ok(Some(row.signed_in(cookie, asked.peer.ip)))
     }
 
     /// Whose session a request carries.
@@ -187,10 +196,18 @@ impl Accounts {
         };
         let mut tx = self.0.store.begin().await?;
         rows::add(&mut tx, &new).await?;
+        self.note(&mut tx, Entry::new(Act::SignedIn).of(account).from(asked.peer.ip)).await?;
         tx.commit().await?;
         give(&mut answer, asked, &cookie, is_kept);
         super::VISIT.forget(&mut answer, &asked.site);
         Ok(answer)
+    }
+
+    /// Writes down that a sign-in was refused: the same for an address without an account, so without whose.
+    pub(super) async fn note_refusal(&self, asked: &Asked) -> Result<(), Fault> {
+        let mut tx = self.0.store.begin().await?;
+        self.note(&mut tx, Entry::new(Act::SignInRefused).from(asked.peer.ip)).await?;
+        Ok(tx.commit().await?)
     }
 
     /// The person proved again that it is them: the session goes on under a new cookie (WB-01).
@@ -211,6 +228,7 @@ impl Accounts {
     pub(super) async fn end_session(&self, person: &SignedIn) -> Result<(), Fault> {
         let mut tx = self.0.store.begin().await?;
         rows::end(&mut tx, person.account, &person.hash()).await?;
+        self.note(&mut tx, person.entry(Act::SignedOut)).await?;
         Ok(tx.commit().await?)
     }
 
@@ -224,6 +242,7 @@ impl Accounts {
         if !rows::end(&mut tx, person.account, &hash).await? {
             return Err(Fault::NotFound);
         }
+        self.note(&mut tx, person.entry(Act::SignedOut).with("session", "another")).await?;
         Ok(tx.commit().await?)
     }
 
@@ -232,6 +251,7 @@ impl Accounts {
         let mut tx = self.0.store.begin().await?;
         end_all(&mut tx, person.account).await?;
         super::rows::take_back(&mut tx, person.account).await?;
+        self.note(&mut tx, person.entry(Act::SignedOut).with("session", "all")).await?;
         tx.commit().await?;
         self.announce(person.account);
         Ok(())

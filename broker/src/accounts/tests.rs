@@ -126,7 +126,7 @@ async fn signing_out_kills_the_cookie_and_signing_in_makes_another() {
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     let answer = browser.sign_in("mauve teapot orbits").await.unwrap();
     assert_eq!(answer.headers()[header::LOCATION], "/homes/7");
-    assert!(browser.is_signed_in().await && browser.cookies != before);
+    assert!(browser.is_signed_in().await && browser.cookies != before, "WB-01");
 }
 
 #[tokio::test]
@@ -215,4 +215,30 @@ async fn a_disabled_account_is_told_from_a_wrong_password_by_nobody() {
     assert_eq!(browser.sign_in("mauve teapot orbits").await.unwrap().status(), StatusCode::SEE_OTHER);
     let nobody = AccountId::from_random_bits(7);
     assert!(matches!(browser.accounts.set_disabled(nobody, true).await, Err(Fault::NotFound)));
+}
+
+#[tokio::test]
+async fn over_https_the_cookie_is_for_this_host_and_goes_with_the_browser_unless_asked_to_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Where::Sqlite(folder.path().join("test.db"));
+    let store = Store::open(&place, tokio_util::sync::CancellationToken::new()).await.unwrap();
+    let site = Arc::new(Site { public_url: "https://key.example".parse().unwrap() });
+    let accounts = Accounts::for_tests(store, Clock::new(), site);
+    let password = Secret::from("mauve teapot orbits".to_owned());
+    let ada = accounts.make_first("Ada".into(), "ada@example.org".into(), password).await.unwrap().unwrap();
+    let browser = Browser { accounts, cookies: vec![], peer: Ipv4Addr::LOCALHOST.into(), _folder: folder };
+    let asked = browser.asked(Method::POST, "/sign-in", &[]);
+    for (is_kept, age) in [(false, ""), (true, "; Max-Age=31536000")] {
+        let answer = crate::http::see_other("/");
+        let answer = browser.accounts.welcome(&asked, ada, is_kept, answer).await.unwrap();
+        let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+        let (name, rest) = cookie.split_once('=').unwrap();
+        assert_eq!(name, "__Host-session", "WB-02");
+        let (_, attributes) = rest.split_once(';').unwrap();
+        let wanted = ["Path=/", "HttpOnly", "SameSite=Lax", "Secure"];
+        assert!(wanted.iter().all(|one| attributes.contains(one)), "WB-02: {attributes}");
+        assert!(!attributes.contains("Domain"), "WB-02: {attributes}");
+        assert_eq!(attributes.contains("Max-Age"), is_kept, "WB-11: {attributes}");
+        assert!(attributes.contains(age.trim_start_matches("; ")), "WB-11: {attributes}");
+    }
 }

@@ -17,9 +17,12 @@ use tracing::{info, warn};
 
 use super::letters::Head;
 use super::{Accounts, NewAccount, normal, session};
+use crate::audit::{Act, Entry};
 use crate::chance::{self, Kind};
 use crate::http::words::{self, Words};
 use crate::http::{Asked, Fault};
+
+pub(super) use rows::end_tokens;
 
 /// So many may wait to be looked at.
 const MOST: i64 = 10_000;
@@ -146,6 +149,9 @@ impl Accounts {
                 _ => head.register(&link("register"))?,
             };
             self.0.mail.enqueue(&mut tx, &letter).await?;
+            if purpose == Purpose::Reset {
+                self.note(&mut tx, Entry::new(Act::ResetAsked).of(account)).await?;
+            }
         }
         tx.commit().await?;
         self.0.mail.wake();
@@ -200,6 +206,7 @@ impl Accounts {
             super::rows::take_back(&mut tx, account).await?;
         }
         self.notice(&mut tx, account, words::english(), "mail-changed-password").await?;
+        self.note(&mut tx, Entry::new(Act::PasswordChanged).of(account).with("by", "letter")).await?;
         tx.commit().await?;
         self.announce(account);
         self.0.mail.wake();
@@ -222,6 +229,7 @@ impl Accounts {
         let new = NewAccount { name, email, password: hash };
         let Some(account) = self.add(&mut tx, &new).await? else { return Ok(None) };
         self.add_workspace(&mut tx, account, &new.name).await?;
+        self.note(&mut tx, Entry::new(Act::Registered).of(account).with("by", "letter")).await?;
         tx.commit().await?;
         Ok(Some(account))
     }

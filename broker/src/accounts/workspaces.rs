@@ -9,6 +9,7 @@ use shared::id::{AccountId, WorkspaceId};
 
 use super::role::{may_change, may_hand_over, may_leave, may_remove};
 use super::{Accounts, Membership, Role, SignedIn};
+use crate::audit::Act;
 use crate::chance;
 use crate::clock::Timestamp;
 use crate::http::Fault;
@@ -95,6 +96,7 @@ impl Accounts {
         }
         let mut tx = self.0.store.begin().await?;
         let workspace = self.add_workspace(&mut tx, person.account, name).await?;
+        self.note(&mut tx, person.entry(Act::WorkspaceChanged).within(workspace).with("name", name)).await?;
         tx.commit().await?;
         self.switch(person, workspace).await?;
         self.announce(person.account);
@@ -132,6 +134,8 @@ impl Accounts {
         let mut tx = self.0.store.begin().await?;
         self.actor(&mut tx, person).await?.manages().then_some(()).ok_or_else(missing_role)?;
         rows::rename(&mut tx, person.workspace, name).await?;
+        let entry = person.entry(Act::WorkspaceChanged).within(person.workspace);
+        self.note(&mut tx, entry.with("name", name)).await?;
         tx.commit().await?;
         Ok(Ok(()))
     }
@@ -166,6 +170,8 @@ impl Accounts {
         if !to.manages() {
             rows::end_invitations_by(&mut tx, person.workspace, target).await?;
         }
+        let entry = person.entry(Act::MemberChanged).within(person.workspace);
+        self.note(&mut tx, entry.with("member", target).with("role", to.word())).await?;
         tx.commit().await?;
         self.announce(target);
         Ok(())
@@ -190,6 +196,8 @@ impl Accounts {
             let name = super::rows::name(&mut tx, target).await?.unwrap_or_else(|| "Home".to_owned());
             self.add_workspace(&mut tx, target, &name).await?;
         }
+        let entry = person.entry(Act::MemberChanged).within(person.workspace);
+        self.note(&mut tx, entry.with("member", target).with("role", "none")).await?;
         tx.commit().await?;
         self.announce(target);
         Ok(())
@@ -208,6 +216,8 @@ impl Accounts {
         }
         rows::set_role(&mut tx, person.workspace, target, Role::Owner).await?;
         rows::set_role(&mut tx, person.workspace, person.account, Role::Admin).await?;
+        let entry = person.entry(Act::MemberChanged).within(person.workspace);
+        self.note(&mut tx, entry.with("member", target).with("role", Role::Owner.word())).await?;
         tx.commit().await?;
         self.announce(target);
         self.announce(person.account);

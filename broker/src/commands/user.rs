@@ -108,3 +108,47 @@ fn print_link(email: &str, link: String, json: bool, out: &mut impl Write) -> an
     writeln!(out, "Pass this on; it sets a new password once, within half an hour:\n\n    {link}\n")?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::http::Site;
+    use crate::store::{Store, Where};
+
+    async fn said(accounts: &Accounts, command: UserCommand) -> Result<String, String> {
+        let mut out = Vec::new();
+        run(accounts, command, &mut out).await.map_err(|err| err.to_string())?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_operator_makes_lists_disables_and_helps() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Where::Sqlite(folder.path().join("test.db"));
+        let store = Store::open(&place, tokio_util::sync::CancellationToken::new()).await.unwrap();
+        let site = Arc::new(Site { public_url: "https://key.example".parse().unwrap() });
+        let accounts = Accounts::for_tests(store, Clock::new(), site);
+        let add = UserCommand::Add { email: "Ada@example.org".into(), name: "Ada".into(), json: false };
+        let link = said(&accounts, add.clone()).await.unwrap();
+        assert!(link.contains("https://key.example/reset?token=lkm_"), "{link}");
+        assert!(said(&accounts, add).await.unwrap_err().contains("has an account"));
+        let wrong = UserCommand::Add { email: "ada".into(), name: "Ada".into(), json: false };
+        assert!(said(&accounts, wrong).await.unwrap_err().contains("email address"));
+        let email = "ada@example.org".to_owned();
+        said(&accounts, UserCommand::Disable { email: email.clone() }).await.unwrap();
+        let listed = said(&accounts, UserCommand::List { json: false }).await.unwrap();
+        assert!(listed.contains("disabled") && listed.contains("ada@example.org"), "{listed}");
+        let reset =
+            UserCommand::ResetPassword { email: email.clone(), remove_second_factors: true, json: true };
+        assert!(said(&accounts, reset.clone()).await.unwrap_err().contains("enable it first"));
+        said(&accounts, UserCommand::Enable { email }).await.unwrap();
+        assert!(
+            said(&accounts, reset).await.unwrap().contains("\"link\": \"https://key.example/reset?token=")
+        );
+        let nobody = UserCommand::Disable { email: "eve@example.org".into() };
+        assert!(said(&accounts, nobody).await.unwrap_err().contains("eve@example.org"));
+    }
+}

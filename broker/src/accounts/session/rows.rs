@@ -1,5 +1,7 @@
 //! The rows of sessions.
 
+use std::net::IpAddr;
+
 use shared::id::{AccountId, WorkspaceId};
 use shared::secret::Secret;
 use sqlx::Row as _;
@@ -27,10 +29,22 @@ pub struct Found {
 }
 
 impl Found {
-    pub fn signed_in(self, cookie: Secret) -> SignedIn {
+    pub fn signed_in(self, cookie: Secret, from: IpAddr) -> SignedIn {
         let Self { account, name, email, workspace, workspace_name, role, epoch, proved_at, is_kept, .. } =
             self;
-        SignedIn { account, name, email, workspace, workspace_name, role, epoch, proved_at, is_kept, cookie }
+        SignedIn {
+            account,
+            name,
+            email,
+            workspace,
+            workspace_name,
+            role,
+            epoch,
+            proved_at,
+            is_kept,
+            cookie,
+            from,
+        }
     }
 }
 
@@ -172,13 +186,15 @@ pub async fn end(db: &mut Db, account: AccountId, hash: &[u8]) -> Result<bool> {
     Ok(done.rows_affected() > 0)
 }
 
+/// Ends all sessions but one, and sign-ins that are between their steps.
 pub async fn end_others(db: &mut Db, account: AccountId, hash: &[u8]) -> Result<()> {
     sqlx::query("DELETE FROM session WHERE account_id = $1 AND token_hash <> $2")
         .bind(account.number())
         .bind(hash)
-        .execute(db)
-        .await
-        .map(drop)
+        .execute(&mut *db)
+        .await?;
+    let sql = "DELETE FROM sign_in WHERE account_id = $1";
+    sqlx::query(sql).bind(account.number()).execute(db).await.map(drop)
 }
 
 pub async fn end_all(db: &mut Db, account: AccountId) -> Result<()> {

@@ -127,6 +127,7 @@ async fn first_step(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault>
     let account = if fits { accounts.check_password(&email, password).await? } else { None };
     let Some(account) = account else {
         info!(peer = %asked.peer.ip, "a sign-in was refused");
+        accounts.note_refusal(asked).await?;
         let typed = Typed { next, email, is_kept };
         return Ok(form(accounts, asked, typed, Some("accounts-wrong-password"), None));
     };

@@ -127,7 +127,7 @@ async fn an_owner_registers_a_program_and_looks_after_it() {
         StatusCode::NOT_FOUND
     );
     let entries = audit::after(&mut provider.store.read().await.unwrap(), 0, 100).await.unwrap();
-    assert_eq!(entries.iter().filter(|entry| entry.act == "client.changed").count(), 5, "LG-01");
+    assert_eq!(entries.iter().filter(|entry| entry.act == "client.changed").count(), 5);
 }
 
 #[tokio::test]
