@@ -163,10 +163,16 @@ impl OAuth {
 
     /// Forgets codes, devices, tokens and grants that lapsed a day ago or more; how many rows.
     pub async fn forget_lapsed(&self) -> Result<u64, Fault> {
-        let mut tx = self.0.store.begin().await?;
-        let gone = rows::forget(&mut tx, self.0.clock.now(), KEPT).await?;
-        tx.commit().await?;
-        Ok(gone)
+        let mut all = 0;
+        loop {
+            let mut tx = self.0.store.begin().await?;
+            let gone = rows::forget(&mut tx, self.0.clock.now(), KEPT).await?;
+            tx.commit().await?;
+            all += gone;
+            if gone == 0 {
+                return Ok(all);
+            }
+        }
     }
 
     /// Whether a request is for tokens of ours; those of others we cannot give (RFC 8707 section 2).

@@ -2,8 +2,9 @@
 //!
 //! One provider so far, `direct`: the agent dials us and we forward the home's hostname down that line.
 //!
-//! Invariant: a tunnel token is found by its hash and kept only sealed; when what let an agent in is revoked,
-//! the token it took is replaced and the line it opened is hung up within a second.
+//! Invariant: a tunnel token is found by its hash and kept only sealed. Each grant has a token of its own, which
+//! opens the tunnel while the grant lives and whoever gave it manages the home; when that ends, the line that the
+//! token opened is hung up: within a second, or within [`LOOK`] where it ended at another broker.
 
 pub mod cloudflare;
 pub mod direct;
@@ -14,6 +15,7 @@ mod web;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use shared::id::{GrantId, HomeId};
 use shared::secret::Secret;
@@ -32,6 +34,9 @@ use crate::vault::{Place, Vault};
 use direct::Direct;
 
 pub use forward::{asset_path, boxed};
+
+/// How often open lines are looked at, for what was changed elsewhere.
+const LOOK: Duration = Duration::from_secs(15);
 
 /// The tunnels.
 #[derive(Clone)]
@@ -73,51 +78,46 @@ impl Tunnels {
         Self(Arc::new(Inner { parts, names: Mutex::default() }))
     }
 
-    /// The home's tunnel token, for the agent that a grant let in. The tunnel is made if this is the first
-    /// time; a token taken under a grant that has ended is replaced.
+    /// The home's tunnel token for whoever a grant let in: each grant has its own, so that ending one takes
+    /// nothing from another. The tunnel is made if this is the first time.
     pub async fn token(&self, home: &Owned, grant: GrantId) -> Result<TunnelTokenAnswer, Fault> {
         let Parts { store, vault, homes, .. } = &self.0.parts;
-        let known = rows::find(&mut *store.read().await?, home.id).await?;
-        let good = match known {
-            Some(row) if self.is_good(row.grant).await? => Some(row.token_sealed),
-            _ => None,
-        };
-        let token = match good {
-            Some(sealed) => vault.unseal(&sealed, place(home.id))?,
-            None => self.make(home, grant).await?,
-        };
+        let mut known = rows::find(&mut *store.read().await?, home.id, grant).await?;
+        if known.is_none() {
+            self.make(home, grant).await?;
+            known = rows::find(&mut *store.read().await?, home.id, grant).await?;
+        }
+        // Between the two a renewal may have taken it away again: the agent asks again.
+        let (row, sealed) =
+            known.ok_or_else(|| Fault::Unavailable("the token was just renewed".to_owned()))?;
         Ok(TunnelTokenAnswer {
-            tunnel_token: token,
+            tunnel_token: vault.unseal(&sealed, place(row))?,
             tunnel_id: tunnel_id(home.id),
             subdomain: homes.hostname(home),
         })
     }
 
-    /// Makes the home's tunnel, or a new token for it. Of two at once the later token counts; the agent that
-    /// took the earlier one is told 401 when it dials, and asks again.
-    async fn make(&self, home: &Owned, grant: GrantId) -> Result<Secret, Fault> {
+    /// Makes the home's tunnel, and a grant's token for it; of two at once the first counts.
+    async fn make(&self, home: &Owned, grant: GrantId) -> Result<(), Fault> {
         let Parts { store, clock, homes, vault, .. } = &self.0.parts;
         let token = chance::token(Kind::Tunnel);
+        let id = (chance::bits() >> 1) as i64;
         let row = rows::Token {
-            hash: chance::hash(token.expose()),
-            sealed: vault.seal(&token, place(home.id)),
+            id,
+            home: home.id,
             grant,
+            hash: chance::hash(token.expose()),
+            sealed: vault.seal(&token, place(id)),
         };
+        let now = clock.now();
         let mut tx = store.begin().await?;
-        rows::put(&mut tx, home.id, &tunnel_id(home.id), &row, clock.now()).await?;
+        rows::add(&mut tx, home.id, &tunnel_id(home.id), now).await?;
+        rows::add_token(&mut tx, &row, now).await?;
         tx.commit().await?;
-        homes.activate(home).await?;
-        Ok(token)
+        homes.activate(home).await
     }
 
-    async fn is_good(&self, grant: Option<GrantId>) -> Result<bool, Fault> {
-        match grant {
-            Some(grant) => self.0.parts.oauth.lives(grant).await,
-            None => Ok(true),
-        }
-    }
-
-    /// What a presented token opens, if the grant it was taken under lives.
+    /// What a presented token opens, if the grant it was given under lives and may still open it.
     async fn opened_by(&self, token: &Secret) -> Result<Option<rows::Opened>, Fault> {
         if !chance::looks_like(Kind::Tunnel, token.expose()) {
             return Ok(None);
@@ -125,7 +125,7 @@ impl Tunnels {
         let hash = chance::hash(token.expose());
         let found = rows::by_token(&mut *self.0.parts.store.read().await?, &hash).await?;
         match found {
-            Some(opened) if self.is_good(opened.grant).await? => Ok(Some(opened)),
+            Some(opened) if self.0.parts.oauth.lives(opened.grant).await? => Ok(Some(opened)),
             _ => Ok(None),
         }
     }
@@ -173,6 +173,6 @@ fn tunnel_id(home: HomeId) -> String {
     format!("direct-{home}")
 }
 
-fn place(home: HomeId) -> Place {
-    Place { table: "tunnel", column: "token_sealed", row: home.number() }
+fn place(row: i64) -> Place {
+    Place { table: "tunnel_token", column: "token_sealed", row }
 }

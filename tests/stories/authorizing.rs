@@ -8,6 +8,7 @@ mod program;
 mod secrets;
 mod secure;
 mod storms;
+mod ways_in;
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use kit::world::World;
 const PASSWORD: &str = "mauve teapot orbits quietly";
 
 /// Somebody whom the owner invites and who makes an account.
-async fn invited(world: &World, email: &str, role: &str) -> Owner {
+pub async fn invited(world: &World, email: &str, role: &str) -> Owner {
     let owner = &world.owner().visitor;
     let members = owner.get("/members").await.unwrap().well().unwrap();
     let fields = [("email", email), ("role", role)];

@@ -144,9 +144,6 @@ CREATE INDEX home_workspace ON home (workspace_id);
 CREATE TABLE tunnel (
     home_id BIGINT PRIMARY KEY NOT NULL REFERENCES home (id) ON DELETE CASCADE,
     tunnel_id TEXT NOT NULL UNIQUE,
-    token_hash BYTEA NOT NULL UNIQUE,
-    token_sealed BYTEA NOT NULL,
-    grant_id BIGINT,
     created_at BIGINT NOT NULL
 );
 
@@ -190,6 +187,17 @@ CREATE TABLE oauth_grant (
 );
 CREATE INDEX oauth_grant_account ON oauth_grant (account_id);
 CREATE INDEX oauth_grant_home ON oauth_grant (home_id);
+
+CREATE TABLE tunnel_token (
+    id BIGINT PRIMARY KEY NOT NULL,
+    home_id BIGINT NOT NULL REFERENCES tunnel (home_id) ON DELETE CASCADE,
+    grant_id BIGINT NOT NULL REFERENCES oauth_grant (id) ON DELETE CASCADE,
+    token_hash BYTEA NOT NULL UNIQUE,
+    token_sealed BYTEA NOT NULL,
+    created_at BIGINT NOT NULL,
+    UNIQUE (home_id, grant_id)
+);
+CREATE INDEX tunnel_token_grant ON tunnel_token (grant_id);
 CREATE INDEX oauth_grant_client ON oauth_grant (client_id);
 
 CREATE TABLE authorization_code (
@@ -239,6 +247,7 @@ CREATE TABLE token (
 );
 CREATE INDEX token_grant ON token (grant_id);
 CREATE INDEX token_parent ON token (parent_hash);
+CREATE INDEX token_expires ON token (expires_at);
 
 CREATE TABLE shared_entity (
     id BIGINT PRIMARY KEY NOT NULL,

@@ -17,7 +17,7 @@ use warp::Filter as _;
 use super::mailbox::{Mailbox, code};
 use super::room::Room;
 use super::{HomeAssistant, Relay, line};
-use crate::homes::Home;
+use crate::homes::{Home, State};
 use crate::http::socket::{Opening, Size, upgrade};
 use crate::http::{Answer, Asked, Fault, Routes, routes};
 
@@ -52,6 +52,9 @@ impl Relay {
         let unbound = || Fault::Forbidden("not_an_agent", "the token is not bound to a home".to_owned());
         let home = bearer.caller.home.ok_or_else(unbound)?;
         let home = self.0.parts.homes.visible(home, &bearer.caller).await?;
+        if home.state == State::Deleting {
+            return Err(Fault::NotFound);
+        }
         let (answer, opening) = upgrade(&mut asked)?;
         let session = Session { home, grant: bearer.grant, revoked };
         let relay = self.clone();

@@ -3,9 +3,8 @@
 use shared::id::HomeId;
 use tracing::{info, warn};
 
-use super::{Parts, Tunnels, place, rows};
+use super::{LOOK, Parts, Tunnels, rows};
 use crate::audit::{self, Act, Doer, Entry};
-use crate::chance::{self, Kind};
 use crate::homes::Owned;
 use crate::http::Fault;
 
@@ -42,17 +41,15 @@ impl Tunnels {
         Ok(())
     }
 
-    /// Gives a home's tunnel a new token (T6). The old one opens nothing any more, and what it has opened is hung
-    /// up: the agent fetches the new one and dials again by itself.
+    /// Takes a home's tunnel tokens back (T6). They open nothing any more, and what they have opened is hung up:
+    /// the agent fetches a new one and dials again by itself.
     ///
     /// # Errors
     /// [`Fault::NotFound`] while the home has no tunnel yet.
     pub async fn renew(&self, home: &Owned, by: &Doer) -> Result<(), Fault> {
-        let Parts { store, clock, vault, direct, .. } = &self.0.parts;
-        let token = chance::token(Kind::Tunnel);
-        let (hash, sealed) = (chance::hash(token.expose()), vault.seal(&token, place(home.id)));
+        let Parts { store, clock, direct, .. } = &self.0.parts;
         let mut tx = store.begin().await?;
-        if !rows::renew(&mut tx, home.id, &hash, &sealed).await? {
+        if !rows::forget_tokens(&mut tx, home.id).await? {
             return Err(Fault::NotFound);
         }
         let renewed = Entry::new(Act::HomeRenewed).by(by).within(home.workspace).with("home", home.id);
@@ -63,13 +60,13 @@ impl Tunnels {
         Ok(())
     }
 
-    /// [`Tunnels::resume`], for as long as the database does not let it.
+    /// [`Tunnels::resume`], again and again: a database that did not answer in the middle leaves something to do.
     pub async fn keep_resuming(&self) {
-        let mut pause = std::time::Duration::from_secs(1);
-        while let Err(fault) = self.resume().await {
-            warn!("end what was being deleted: {fault}");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(std::time::Duration::from_secs(60));
+        loop {
+            if let Err(fault) = self.resume().await {
+                warn!("end what was being deleted: {fault}");
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 }

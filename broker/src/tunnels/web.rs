@@ -7,16 +7,18 @@ use http::{HeaderValue, StatusCode, header};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
-use shared::id::{GrantId, HomeId, WorkspaceId};
+use shared::id::{AccountId, GrantId, HomeId, WorkspaceId};
 use shared::oauth::Scope;
 use shared::secret::Secret;
 use shared::tunnel::{DIRECT_PATH, DIRECT_PROTOCOL, HomeEnvelope};
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
 use super::direct::Ended;
 use super::rows::Opened;
-use super::{Parts, Tunnels};
+use super::{LOOK, Parts, Tunnels};
 use crate::http::{Answer, Asked, Fault, empty, json};
 
 #[derive(Serialize)]
@@ -97,17 +99,19 @@ async fn dial(tunnels: &Tunnels, mut asked: Asked) -> Result<Answer, Fault> {
         asked.bearer().map(|token| Secret::from(token.to_owned())).ok_or(Fault::Unauthorized(false))?;
     // From before the token is checked, so that a revocation in between is not missed.
     let ends = tunnels.0.parts.oauth.revoked();
+    let changes = tunnels.0.parts.accounts.changed();
     let opened = tunnels.opened_by(&token).await?.ok_or(Fault::Unauthorized(true))?;
     let speaks = asked.header(header::UPGRADE).is_some_and(|word| word.eq_ignore_ascii_case(DIRECT_PROTOCOL));
     let upgrade = asked.upgrade.take().filter(|_| speaks);
     let upgrade =
         upgrade.ok_or_else(|| Fault::bad(format!("this address speaks {DIRECT_PROTOCOL} over HTTP/1.1")))?;
     let (serving, peer) = (tunnels.clone(), asked.peer.ip);
+    let held = Held { token, ends, changes };
     tunnels.0.parts.tasks.spawn(async move {
         // Where this fails the agent went away before the 101 reached it: nothing to serve.
         if let Ok(connection) = upgrade.await {
             info!(home.id = %opened.home, %peer, "tunnel open");
-            let ended = serving.serve(&opened, connection, ends).await;
+            let ended = serving.serve(&opened, connection, held).await;
             info!(home.id = %opened.home, ?ended, "tunnel closed");
         }
     });
@@ -117,23 +121,46 @@ async fn dial(tunnels: &Tunnels, mut asked: Asked) -> Result<Answer, Fault> {
     Ok(answer)
 }
 
+/// On the strength of what a line stands open.
+struct Held {
+    token: Secret,
+    ends: Receiver<GrantId>,
+    changes: Receiver<AccountId>,
+}
+
 impl Tunnels {
-    /// Serves a line until it ends, or the grant does under which its token was taken.
-    async fn serve(&self, opened: &Opened, connection: Upgraded, ends: Receiver<GrantId>) -> Ended {
+    /// Serves a line until it ends, or its token opens nothing any more.
+    async fn serve(&self, opened: &Opened, connection: Upgraded, held: Held) -> Ended {
         let Parts { direct, oauth, .. } = &self.0.parts;
         self.names().insert(opened.label.clone(), opened.home);
-        let revoked = async {
-            match opened.grant {
-                Some(grant) => oauth.until_ended(grant, ends).await,
-                None => std::future::pending().await,
-            }
-        };
         let mut serving = pin!(direct.serve(opened.home, TokioIo::new(connection)));
         tokio::select! {
             ended = &mut serving => ended,
-            () = revoked => {
+            () = oauth.until_ended(opened.grant, held.ends) => {
                 direct.hang_up(opened.home);
                 serving.await
+            }
+            () = self.until_void(opened, &held.token, held.changes) => {
+                direct.hang_up(opened.home);
+                serving.await
+            }
+        }
+    }
+
+    /// Waits until a token opens nothing any more: the role of whoever granted it changed here, or anything
+    /// elsewhere.
+    async fn until_void(&self, opened: &Opened, token: &Secret, mut changes: Receiver<AccountId>) {
+        let mut next = Instant::now() + LOOK;
+        loop {
+            match timeout_at(next, changes.recv()).await {
+                Ok(Ok(account)) if opened.account != Some(account) => continue,
+                Ok(Err(RecvError::Closed)) => std::future::pending().await,
+                // Theirs, or one that was missed, or it is time.
+                _ => next = Instant::now() + LOOK,
+            }
+            // A database that does not answer ends nothing.
+            if let Ok(None) = self.opened_by(token).await {
+                return;
             }
         }
     }
