@@ -12,6 +12,7 @@ use shared::id::AccountId;
 use shared::secret::Secret;
 use totp_rs::{Algorithm, Builder, Totp};
 
+use super::rows::Known;
 use super::{Accounts, SignedIn, passkeys};
 use crate::audit::{Act, Entry};
 use crate::chance::{self, Kind};
@@ -49,7 +50,8 @@ impl Second {
 
 /// A sign-in whose first step is done.
 pub struct Half {
-    pub account: AccountId,
+    /// Whose, and by which password.
+    pub known: Known,
     pub next: String,
     pub is_kept: bool,
 }
@@ -68,25 +70,24 @@ impl Accounts {
         Ok(rows::second(&mut *self.0.store.read().await?, account).await?)
     }
 
-    /// Notes that the first step is done; the secret of the second one's cookie.
+    /// Notes that the first step is done; the secret of the second one's cookie. None when the account is not any
+    /// more what the first step proved.
     pub(super) async fn begin_half(
         &self,
-        account: AccountId,
+        known: &Known,
         next: &str,
         is_kept: bool,
-    ) -> Result<Secret, Fault> {
+    ) -> Result<Option<Secret>, Fault> {
         let cookie = chance::token(Kind::Step);
         let until = self.0.clock.now().after(STEP);
+        let half = Half { known: known.clone(), next: next.to_owned(), is_kept };
         let mut tx = self.0.store.begin().await?;
-        rows::add_half(
-            &mut tx,
-            &chance::hash(cookie.expose()),
-            &Half { account, next: next.to_owned(), is_kept },
-            until,
-        )
-        .await?;
+        if !super::rows::stands(&mut tx, known).await? {
+            return Ok(None);
+        }
+        rows::add_half(&mut tx, &chance::hash(cookie.expose()), &half, until).await?;
         tx.commit().await?;
-        Ok(cookie)
+        Ok(Some(cookie))
     }
 
     /// The sign-in whose second step a request belongs to. Void when the account's password or standing changed

@@ -4,7 +4,7 @@ use shared::id::AccountId;
 use sqlx::Row as _;
 
 use super::{Half, Second};
-use crate::accounts::rows::id;
+use crate::accounts::rows::{Known, id};
 use crate::clock::Timestamp;
 use crate::store::{Db, Result};
 
@@ -40,7 +40,7 @@ pub async fn add_half(db: &mut Db, hash: &[u8], half: &Half, until: Timestamp) -
          SELECT $1, id, $3, $4, epoch, $5 FROM account WHERE id = $2",
     )
     .bind(hash)
-    .bind(half.account.number())
+    .bind(half.known.account.number())
     .bind(&half.next)
     .bind(i64::from(half.is_kept))
     .bind(until.millis())
@@ -51,7 +51,7 @@ pub async fn add_half(db: &mut Db, hash: &[u8], half: &Half, until: Timestamp) -
 
 pub async fn half(db: &mut Db, hash: &[u8], now: Timestamp) -> Result<Option<Half>> {
     let row = sqlx::query(
-        "SELECT s.account_id, s.next, s.is_kept FROM sign_in s JOIN account a ON a.id = s.account_id
+        "SELECT s.account_id, s.next, s.is_kept, a.password FROM sign_in s JOIN account a ON a.id = s.account_id
          WHERE s.token_hash = $1 AND s.expires_at > $2 AND a.disabled_at IS NULL AND a.epoch = s.epoch",
     )
     .bind(hash)
@@ -60,7 +60,7 @@ pub async fn half(db: &mut Db, hash: &[u8], now: Timestamp) -> Result<Option<Hal
     .await?;
     row.map(|row| {
         Ok(Half {
-            account: id(row.try_get("account_id")?)?,
+            known: Known { account: id(row.try_get("account_id")?)?, hash: row.try_get("password")? },
             next: row.try_get("next")?,
             is_kept: row.try_get::<i64, _>("is_kept")? != 0,
         })

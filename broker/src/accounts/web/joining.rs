@@ -2,6 +2,7 @@
 
 use askama::Template;
 use http::StatusCode;
+use shared::id::AccountId;
 use shared::secret::Secret;
 
 use super::{
@@ -66,6 +67,18 @@ pub fn new_account(asked: &Asked, form: NewForm) -> Answer {
     visitors_page(asked, status, |frame| NewAccountPage { frame, form, shortest: strength::SHORTEST })
 }
 
+/// Lets whoever just made an account in.
+pub async fn welcome_new(
+    accounts: &Accounts,
+    asked: &Asked,
+    account: AccountId,
+    is_kept: bool,
+) -> Result<Answer, Fault> {
+    let known = accounts.standing(account).await?.ok_or(Fault::NotFound)?;
+    let answer = accounts.welcome(asked, &known, is_kept, see_other("/")).await?;
+    Ok(answer.unwrap_or_else(|| see_other("/sign-in")))
+}
+
 fn first_run_form(asked: &Asked, code: String) -> NewForm {
     NewForm {
         action: "/first-run",
@@ -98,7 +111,7 @@ async fn first_run(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> 
         return Ok(new_account(asked, form));
     }
     match accounts.make_first(name, email, password).await? {
-        Some(account) => accounts.welcome(asked, account, true, see_other("/")).await,
+        Some(account) => welcome_new(accounts, asked, account, true).await,
         None => Err(Fault::NotFound),
     }
 }
@@ -171,7 +184,7 @@ async fn accept_new(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault>
         return Ok(new_account(asked, form));
     }
     match accounts.join_new(&token, name, password).await? {
-        Joined::Yes(account) => accounts.welcome(asked, account, false, see_other("/")).await,
+        Joined::Yes(account) => welcome_new(accounts, asked, account, false).await,
         Joined::Gone => Ok(said(asked, DEAD_LINK)),
         Joined::Known => Ok(said(
             asked,

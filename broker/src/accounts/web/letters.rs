@@ -5,7 +5,7 @@
 use askama::Template;
 use http::StatusCode;
 
-use super::joining::{NewForm, new_account};
+use super::joining::{NewForm, new_account, welcome_new};
 use super::{Accounts, DEAD_LINK, Said, check_visitor, field, said, typed, visitors_page, wrong_with};
 use crate::accounts::strength;
 use crate::accounts::wishes::Purpose;
@@ -169,7 +169,7 @@ async fn register(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> {
         return Ok(new_account(asked, form));
     }
     match accounts.register(&token, name, password).await? {
-        Some(account) => accounts.welcome(asked, account, false, see_other("/")).await,
+        Some(account) => welcome_new(accounts, asked, account, false).await,
         None => Ok(said(asked, DEAD_LINK)),
     }
 }

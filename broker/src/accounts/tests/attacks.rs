@@ -1,0 +1,42 @@
+//! What somebody would try who has a part of what an account takes: its password, its address, a device.
+
+use super::*;
+
+fn secret(text: &str) -> Secret {
+    Secret::from(text.to_owned())
+}
+
+impl Browser {
+    async fn ada(&self) -> SignedIn {
+        self.accounts.require(&self.asked(Method::GET, "/", &[])).await.unwrap()
+    }
+
+    /// Sets a new password by a link as a letter has it.
+    async fn reset(&self, password: &str) {
+        let link = self.accounts.reset_link("ada@example.org").await.unwrap();
+        let token = link.split_once("token=").unwrap().1;
+        self.accounts.reset(token, secret(password), true).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_changed_while_it_is_compared_opens_nothing() {
+    let mut browser = Browser::new().await;
+    browser.first_run().await;
+    let ada = browser.ada().await;
+    let accounts = browser.accounts.clone();
+    let compared =
+        async |password| accounts.check_password("ada@example.org", secret(password)).await.unwrap().unwrap();
+    let stale = compared("mauve teapot orbits").await;
+    let asked = browser.asked(Method::POST, "/sign-in", &[]);
+    browser.reset("ochre kettle drifts").await;
+    let answer = accounts.welcome(&asked, &stale, true, crate::http::see_other("/")).await.unwrap();
+    assert!(answer.is_none(), "WB-08: no session");
+    assert!(accounts.begin_half(&stale, "/", true).await.unwrap().is_none(), "WB-08: no first step");
+    let changed = accounts.change_password(&asked, &ada, &stale, secret("thief was here too"), true).await;
+    assert!(!changed.unwrap(), "WB-08: nor does the old password set another one");
+    let good = compared("ochre kettle drifts").await;
+    accounts.set_disabled(ada.account, true).await.unwrap();
+    let answer = accounts.welcome(&asked, &good, true, crate::http::see_other("/")).await.unwrap();
+    assert!(answer.is_none(), "a disabled account has no session");
+}
