@@ -19,14 +19,16 @@ use super::letters::Head;
 use super::{Accounts, NewAccount, normal, session};
 use crate::audit::{Act, Entry};
 use crate::chance::{self, Kind};
+use crate::clock::Timestamp;
 use crate::http::words::{self, Words};
 use crate::http::{Asked, Fault};
+use crate::store::Db;
 
 pub(super) use rows::end_tokens;
 
 /// So many may wait to be looked at.
 const MOST: i64 = 10_000;
-/// So many letters an hour to one address, however many ask for them.
+/// So many letters of a purpose an hour to one address, however many ask for them.
 const LETTERS_AN_HOUR: i64 = 3;
 const HOUR: Duration = Duration::from_secs(3600);
 /// How often wishes of other brokers are looked for.
@@ -130,8 +132,7 @@ impl Accounts {
             Purpose::Reset => account.is_some(),
             Purpose::Register => self.0.open_registration,
         };
-        let recent = rows::recent(&mut tx, &wish.email, now.millis() - HOUR.as_millis() as i64).await?;
-        if is_wanted && recent < LETTERS_AN_HOUR {
+        if is_wanted && self.recent(&mut tx, purpose, &wish.email).await? < LETTERS_AN_HOUR {
             let token = chance::token(Kind::Mail);
             let hash = chance::hash(token.expose());
             let lapses_at = now.after(purpose.life());
@@ -156,6 +157,19 @@ impl Accounts {
         tx.commit().await?;
         self.0.mail.wake();
         Ok(())
+    }
+
+    /// How many letters of a purpose an address got lately. Letters of another purpose do not count, or anybody
+    /// could use up those for a new password; and of those only the ones that still help.
+    async fn recent(&self, db: &mut Db, purpose: Purpose, email: &str) -> Result<i64, Fault> {
+        let now = self.0.clock.now();
+        let since = |time: Duration| Timestamp::from_millis(now.millis() - time.as_millis() as i64);
+        Ok(match purpose {
+            Purpose::Reset => {
+                rows::recent(db, email, ["reset", "reset"], since(purpose.life()), Some(now)).await?
+            }
+            Purpose::Register => rows::recent(db, email, ["register", "known"], since(HOUR), None).await?,
+        })
     }
 
     /// A link to set a new password that goes into nobody's letter; for the operator, who passes it on.
@@ -237,7 +251,7 @@ impl Accounts {
     /// Puts a letter into the outbox that tells of a change; whoever did not make it should know.
     pub(super) async fn notice(
         &self,
-        db: &mut crate::store::Db,
+        db: &mut Db,
         account: AccountId,
         w: &'static Words,
         what: &str,

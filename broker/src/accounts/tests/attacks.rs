@@ -40,3 +40,23 @@ async fn a_password_that_is_changed_while_it_is_compared_opens_nothing() {
     let answer = accounts.welcome(&asked, &good, true, crate::http::see_other("/")).await.unwrap();
     assert!(answer.is_none(), "a disabled account has no session");
 }
+
+#[tokio::test]
+async fn letters_for_an_account_use_up_none_for_a_new_password() {
+    let mut browser = Browser::new().await;
+    Arc::get_mut(&mut browser.accounts.0).unwrap().open_registration = true;
+    browser.first_run().await;
+    browser.cookies.clear();
+    for target in ["/register", "/register", "/register", "/register", "/forgotten"] {
+        browser.get(target).await.unwrap();
+        browser.post(target, &[("email", "ada@example.org")]).await.unwrap();
+    }
+    browser.accounts.fulfil().await.unwrap();
+    assert_eq!(browser.accounts.0.mail.waiting().await, 4, "three of one kind, and one to help");
+    for minutes in [1, 1, 1, 1, 31] {
+        browser.accounts.0.clock.turn(Duration::from_secs(60 * minutes));
+        browser.post("/forgotten", &[("email", "ada@example.org")]).await.unwrap();
+        browser.accounts.fulfil().await.unwrap();
+    }
+    assert_eq!(browser.accounts.0.mail.waiting().await, 7, "three whose links work, and when they lapsed another");
+}
