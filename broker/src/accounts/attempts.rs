@@ -55,6 +55,10 @@ const CODE: Rule = Rule::Growing {
 };
 /// Letters that a place may ask for.
 const LETTERS: Rule = Rule::Bucket { burst: 5, every: MINUTE };
+/// Invitations that an account may send.
+const INVITATIONS: Rule = Rule::Bucket { burst: 20, every: Duration::from_secs(180) };
+/// Invitations that an address may get, from whomever.
+const INVITED: Rule = Rule::Bucket { burst: 3, every: Duration::from_secs(1200) };
 /// Passkeys that are asked for from a place. They cannot be guessed; this keeps what waits for them small.
 const PASSKEYS: Rule = Rule::Bucket { burst: 20, every: Duration::from_secs(6) };
 
@@ -155,6 +159,12 @@ impl Accounts {
     /// Counts a letter that somebody asks for.
     pub(super) async fn try_letter(&self, ip: IpAddr) -> Result<(), Fault> {
         self.take(vec![Gate::new(LETTERS, "letter", &place(ip).to_string())]).await.map(drop)
+    }
+
+    /// Counts an invitation: a letter to an address of the sender's choice.
+    pub(super) async fn try_invitation(&self, by: AccountId, email: &str) -> Result<(), Fault> {
+        let by = Gate::new(INVITATIONS, "invitations", &by.to_string());
+        self.take(vec![by, Gate::new(INVITED, "invited", &normal(email))]).await.map(drop)
     }
 
     /// Counts a passkey that somebody is asked for.

@@ -12,7 +12,7 @@ use shared::secret::Secret;
 
 use super::letters::Head;
 use super::role::may_invite;
-use super::workspaces::Not;
+use super::workspaces::{Not, missing_role};
 use super::{Accounts, Membership, NewAccount, Role, SignedIn, normal, workspaces};
 use crate::audit::{Act, Entry};
 use crate::chance::{self, Kind};
@@ -60,7 +60,8 @@ impl Accounts {
     /// Invites somebody by mail. An open invitation for the same address is replaced.
     ///
     /// # Errors
-    /// 403 `insufficient_role`; [`Fault::Unavailable`] while too many letters wait.
+    /// 403 `insufficient_role`; [`Fault::TooMany`] from one person or to one address; [`Fault::Unavailable`] while
+    /// too many letters wait.
     pub(super) async fn invite(
         &self,
         person: &SignedIn,
@@ -72,14 +73,16 @@ impl Accounts {
         if !mail::is_address(&email) {
             return Ok(Err(Not("accounts-wrong-email")));
         }
+        // Whoever may not invite anyway uses up no letters of the address.
+        if !may_invite(person.role, role) {
+            return Err(missing_role());
+        }
+        self.try_invitation(person.account, &email).await?;
         let now = self.0.clock.now();
         let mut tx = self.0.store.begin().await?;
         let actor = self.actor(&mut tx, person).await?;
         if !may_invite(actor, role) {
-            return Err(Fault::Forbidden(
-                "insufficient_role",
-                "an owner or admin of the workspace may do this".to_owned(),
-            ));
+            return Err(missing_role());
         }
         if rows::is_member(&mut tx, person.workspace, &email).await? {
             return Ok(Err(Not("members-is-member")));
@@ -89,7 +92,7 @@ impl Accounts {
         if rows::count(&mut tx, person.workspace).await? >= MOST {
             return Ok(Err(Not("members-too-many")));
         }
-        if !self.0.mail.has_room(&mut tx).await? {
+        if !self.0.mail.has_room_to_spare(&mut tx).await? {
             return Err(Fault::Unavailable("too many letters are waiting".to_owned()));
         }
         let token = chance::token(Kind::Invitation);
@@ -128,10 +131,7 @@ impl Accounts {
     pub(super) async fn uninvite(&self, person: &SignedIn, id: i64) -> Result<(), Fault> {
         let mut tx = self.0.store.begin().await?;
         if !self.actor(&mut tx, person).await?.manages() {
-            return Err(Fault::Forbidden(
-                "insufficient_role",
-                "an owner or admin of the workspace may do this".to_owned(),
-            ));
+            return Err(missing_role());
         }
         if !rows::remove(&mut tx, person.workspace, id).await? {
             return Err(Fault::NotFound);

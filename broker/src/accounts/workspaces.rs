@@ -45,7 +45,8 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().count() <= 60 && !name.chars().any(char::is_control)
 }
 
-fn missing_role() -> Fault {
+/// What whoever may not do something in a workspace is told.
+pub fn missing_role() -> Fault {
     Fault::Forbidden("insufficient_role", "an owner or admin of the workspace may do this".to_owned())
 }
 

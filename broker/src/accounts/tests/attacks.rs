@@ -60,3 +60,22 @@ async fn letters_for_an_account_use_up_none_for_a_new_password() {
     }
     assert_eq!(browser.accounts.0.mail.waiting().await, 7, "three whose links work, and when they lapsed another");
 }
+
+#[tokio::test]
+async fn invitations_are_no_way_to_send_letters_to_anybody() {
+    let mut browser = Browser::new().await;
+    browser.first_run().await;
+    let ada = browser.ada().await;
+    let w = crate::http::words::english();
+    let (mut sent, mut refused) = (0, 0);
+    for n in 0..30 {
+        let email = if n < 5 { "bob@example.org".to_owned() } else { format!("p{n}@example.org") };
+        match browser.accounts.invite(&ada, &email, Role::Member, w).await {
+            Ok(done) => (assert!(done.is_ok()), sent += 1).1,
+            Err(Fault::TooMany(_)) => refused += 1,
+            Err(fault) => panic!("{fault}"),
+        }
+    }
+    assert_eq!((sent, refused), (20, 10), "three to one address, twenty from one person");
+    assert_eq!(browser.accounts.0.mail.waiting().await, 20);
+}
