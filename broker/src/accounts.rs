@@ -270,6 +270,9 @@ impl Accounts {
             return Ok(false);
         }
         rows::set_password(&mut tx, person.account, &hash, is_short).await?;
+        if !self.may_stand(&mut tx, person.account).await? {
+            return Err(Fault::bad("the second factor was taken away meanwhile"));
+        }
         session::end_others(&mut tx, person.account, &person.hash()).await?;
         wishes::end_tokens(&mut tx, person.account).await?;
         if !keep {

@@ -181,6 +181,7 @@ impl Accounts {
         w: &'static Words,
     ) -> Result<bool, Fault> {
         let mut tx = self.0.store.begin().await?;
+        super::rows::hold(&mut tx, person.account).await?;
         if !rows::remove(&mut tx, person.account, id).await? {
             return Err(Fault::NotFound);
         }

@@ -23,6 +23,8 @@ use crate::vault::Place;
 
 /// How long the second step may take.
 const STEP: Duration = Duration::from_secs(600);
+/// How long a secret waits for its first code.
+const WAITS: Duration = Duration::from_secs(600);
 const RECOVERY_CODES: usize = 10;
 /// Letters and digits that are not taken for each other.
 const LEGIBLE: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
@@ -141,15 +143,18 @@ impl Accounts {
 
     /// The secret a person is about to put into an app: the one that waits for it, or a new one.
     pub(super) async fn setup(&self, person: &SignedIn) -> Result<Setup, Fault> {
+        let now = self.0.clock.now();
         let waiting = rows::totp(&mut *self.0.store.read().await?, person.account).await?;
-        let secret = match waiting.filter(|totp| !totp.is_confirmed) {
+        // One that lies there for longer may be known to whoever was here before.
+        let is_good = |totp: &rows::Totp| !totp.is_confirmed && now.since(totp.created_at) < WAITS;
+        let secret = match waiting.filter(is_good) {
             Some(row) => self.0.vault.unseal(&row.sealed, place(person.account))?,
             None => {
                 // 160 bits, as RFC 4226 section 4 asks for: 32 characters of 5 bits.
                 let secret = Secret::from(chance::text(32, BASE32));
                 let sealed = self.0.vault.seal(&secret, place(person.account));
                 let mut tx = self.0.store.begin().await?;
-                rows::wait_for_totp(&mut tx, person.account, &sealed, self.0.clock.now()).await?;
+                rows::wait_for_totp(&mut tx, person.account, &sealed, now).await?;
                 tx.commit().await?;
                 secret
             }
@@ -179,6 +184,7 @@ impl Accounts {
     ) -> Result<Option<Vec<String>>, Fault> {
         let typed: String = typed.chars().filter(char::is_ascii_digit).collect();
         let mut tx = self.0.store.begin().await?;
+        super::rows::hold(&mut tx, person.account).await?;
         let Some(row) = rows::totp(&mut tx, person.account).await?.filter(|totp| !totp.is_confirmed) else {
             return Ok(None);
         };
@@ -216,6 +222,7 @@ impl Accounts {
     /// New recovery codes; the old ones are void.
     pub(super) async fn new_codes(&self, person: &SignedIn) -> Result<Vec<String>, Fault> {
         let mut tx = self.0.store.begin().await?;
+        super::rows::hold(&mut tx, person.account).await?;
         let codes = self.replace_codes(&mut tx, person.account).await?;
         self.note(&mut tx, person.entry(Act::FactorChanged).with("recovery_codes", "new")).await?;
         tx.commit().await?;
@@ -225,6 +232,7 @@ impl Accounts {
     /// Turns codes of an app off. False when the account would be left with a password too short to stand alone.
     pub(super) async fn remove_totp(&self, person: &SignedIn, w: &'static Words) -> Result<bool, Fault> {
         let mut tx = self.0.store.begin().await?;
+        super::rows::hold(&mut tx, person.account).await?;
         rows::remove_totp(&mut tx, person.account).await?;
         if !self.may_stand(&mut tx, person.account).await? {
             return Ok(false);
@@ -261,7 +269,9 @@ impl Accounts {
     pub(super) async fn forget_steps(&self) -> Result<u64, Fault> {
         let mut tx = self.0.store.begin().await?;
         let now = self.0.clock.now();
-        let gone = rows::forget_halves(&mut tx, now).await? + passkeys::forget(&mut tx, now).await?;
+        let gone = rows::forget_halves(&mut tx, now).await?
+            + rows::forget_waiting(&mut tx, now.millis() - WAITS.as_millis() as i64).await?
+            + passkeys::forget(&mut tx, now).await?;
         tx.commit().await?;
         Ok(gone)
     }

@@ -184,6 +184,8 @@ impl Accounts {
     /// 403 `insufficient_role`, also for an owner who would leave a workspace without one.
     pub(super) async fn remove_member(&self, person: &SignedIn, target: AccountId) -> Result<(), Fault> {
         let mut tx = self.0.store.begin().await?;
+        // Or two workspaces that take them out at once would both be the last but one.
+        super::rows::hold(&mut tx, target).await?;
         let actor = self.actor(&mut tx, person).await?;
         let role = rows::role_of(&mut tx, person.workspace, target).await?.ok_or(Fault::NotFound)?;
         let may = if target == person.account { may_leave(role) } else { may_remove(actor, role) };

@@ -12,6 +12,7 @@ use crate::store::{Db, Result};
 pub struct Totp {
     pub sealed: Vec<u8>,
     pub is_confirmed: bool,
+    pub created_at: Timestamp,
 }
 
 pub async fn second(db: &mut Db, account: AccountId) -> Result<Second> {
@@ -80,13 +81,17 @@ pub async fn forget_halves(db: &mut Db, now: Timestamp) -> Result<u64> {
 }
 
 pub async fn totp(db: &mut Db, account: AccountId) -> Result<Option<Totp>> {
-    let row = sqlx::query("SELECT sealed, confirmed_at FROM totp WHERE account_id = $1")
+    let row = sqlx::query("SELECT sealed, confirmed_at, created_at FROM totp WHERE account_id = $1")
         .bind(account.number())
         .fetch_optional(db)
         .await?;
     row.map(|row| {
         let confirmed: Option<i64> = row.try_get("confirmed_at")?;
-        Ok(Totp { sealed: row.try_get("sealed")?, is_confirmed: confirmed.is_some() })
+        Ok(Totp {
+            sealed: row.try_get("sealed")?,
+            is_confirmed: confirmed.is_some(),
+            created_at: Timestamp::from_millis(row.try_get("created_at")?),
+        })
     })
     .transpose()
 }
@@ -104,6 +109,12 @@ pub async fn wait_for_totp(db: &mut Db, account: AccountId, sealed: &[u8], now: 
     .execute(db)
     .await
     .map(drop)
+}
+
+/// Forgets secrets that wait for their first code since before then.
+pub async fn forget_waiting(db: &mut Db, before: i64) -> Result<u64> {
+    let sql = "DELETE FROM totp WHERE confirmed_at IS NULL AND created_at <= $1";
+    Ok(sqlx::query(sql).bind(before).execute(db).await?.rows_affected())
 }
 
 pub async fn confirm_totp(db: &mut Db, account: AccountId, step: i64, now: Timestamp) -> Result<()> {

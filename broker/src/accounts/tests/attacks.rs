@@ -58,7 +58,11 @@ async fn letters_for_an_account_use_up_none_for_a_new_password() {
         browser.post("/forgotten", &[("email", "ada@example.org")]).await.unwrap();
         browser.accounts.fulfil().await.unwrap();
     }
-    assert_eq!(browser.accounts.0.mail.waiting().await, 7, "three whose links work, and when they lapsed another");
+    assert_eq!(
+        browser.accounts.0.mail.waiting().await,
+        7,
+        "three whose links work, and when they lapsed another"
+    );
 }
 
 #[tokio::test]
@@ -78,4 +82,26 @@ async fn invitations_are_no_way_to_send_letters_to_anybody() {
     }
     assert_eq!((sent, refused), (20, 10), "three to one address, twenty from one person");
     assert_eq!(browser.accounts.0.mail.waiting().await, 20);
+}
+
+#[tokio::test]
+async fn a_secret_that_was_shown_and_not_confirmed_is_not_shown_again_later() {
+    let mut browser = Browser::new().await;
+    browser.first_run().await;
+    let ada = browser.ada().await;
+    let accounts = browser.accounts.clone();
+    let shown = async || accounts.setup(&ada).await.unwrap().text;
+    let first = shown().await;
+    assert_eq!(shown().await, first, "a mistyped code does not change it");
+    accounts.0.clock.turn(Duration::from_secs(601));
+    let second = shown().await;
+    assert_ne!(second, first);
+    browser.reset("ochre kettle drifts").await;
+    let third = shown().await;
+    assert_ne!(third, second, "what ends the sessions ends what they began");
+    accounts.0.clock.turn(Duration::from_secs(601));
+    accounts.forget_steps().await.unwrap();
+    let late = second::code_at(&third, u64::try_from(accounts.0.clock.now().millis() / 1000).unwrap());
+    let w = crate::http::words::english();
+    assert!(accounts.confirm_totp(&ada, &late, w).await.unwrap().is_none(), "forgotten");
 }
