@@ -55,6 +55,8 @@ const CODE: Rule = Rule::Growing {
 };
 /// Letters that a place may ask for.
 const LETTERS: Rule = Rule::Bucket { burst: 5, every: MINUTE };
+/// New passwords that a place has hashed: each takes a core and its memory for a while.
+const NEW_PASSWORDS: Rule = PLACE;
 /// Invitations that an account may send.
 const INVITATIONS: Rule = Rule::Bucket { burst: 20, every: Duration::from_secs(180) };
 /// Invitations that an address may get, from whomever.
@@ -159,6 +161,11 @@ impl Accounts {
     /// Counts a letter that somebody asks for.
     pub(super) async fn try_letter(&self, ip: IpAddr) -> Result<(), Fault> {
         self.take(vec![Gate::new(LETTERS, "letter", &place(ip).to_string())]).await.map(drop)
+    }
+
+    /// Counts a new password that is about to be hashed.
+    pub(super) async fn try_new_password(&self, ip: IpAddr) -> Result<(), Fault> {
+        self.take(vec![Gate::new(NEW_PASSWORDS, "new password", &place(ip).to_string())]).await.map(drop)
     }
 
     /// Counts an invitation: a letter to an address of the sender's choice.

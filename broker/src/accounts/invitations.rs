@@ -176,6 +176,11 @@ impl Accounts {
         name: String,
         password: Secret,
     ) -> Result<Joined, Fault> {
+        match self.invitation(token).await? {
+            None => return Ok(Joined::Gone),
+            Some(invitation) if invitation.is_known => return Ok(Joined::Known),
+            Some(_) => {}
+        }
         let hash = self.0.hashing.hash(password).await?;
         let now = self.0.clock.now();
         let mut tx = self.0.store.begin().await?;

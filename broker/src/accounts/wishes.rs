@@ -207,13 +207,20 @@ impl Accounts {
     /// Sets a new password by a link of a letter, and ends all sessions; `keep` spares programs and agents. None
     /// when the link does not work any more.
     pub(super) async fn reset(&self, token: &str, password: Secret, keep: bool) -> Result<Option<()>, Fault> {
+        let confirmed = self.confirmed(Purpose::Reset, token).await?;
+        let Some(account) = confirmed.and_then(|confirmed| confirmed.account) else { return Ok(None) };
         let is_short = super::strength::is_short(password.expose());
         let hash = self.0.hashing.hash(password).await?;
         let mut tx = self.0.store.begin().await?;
+        super::rows::hold(&mut tx, account).await?;
         let now = self.0.clock.now();
-        let confirmed = rows::spend(&mut tx, &chance::hash(token), Purpose::Reset.word(), now).await?;
-        let Some(account) = confirmed.and_then(|confirmed| confirmed.account) else { return Ok(None) };
+        if rows::spend(&mut tx, &chance::hash(token), Purpose::Reset.word(), now).await?.is_none() {
+            return Ok(None);
+        }
         super::rows::set_password(&mut tx, account, &hash, is_short).await?;
+        if !self.may_stand(&mut tx, account).await? {
+            return Err(Fault::bad("the second factor was taken away meanwhile"));
+        }
         session::end_all(&mut tx, account).await?;
         rows::end_tokens(&mut tx, account).await?;
         if !keep {
@@ -235,13 +242,20 @@ impl Accounts {
         name: String,
         password: Secret,
     ) -> Result<Option<AccountId>, Fault> {
+        if self.confirmed(Purpose::Register, token).await?.is_none() {
+            return Ok(None);
+        }
         let hash = self.0.hashing.hash(password).await?;
         let mut tx = self.0.store.begin().await?;
         let now = self.0.clock.now();
         let confirmed = rows::spend(&mut tx, &chance::hash(token), Purpose::Register.word(), now).await?;
         let Some(Confirmed { email, .. }) = confirmed else { return Ok(None) };
         let new = NewAccount { name, email, password: hash };
-        let Some(account) = self.add(&mut tx, &new).await? else { return Ok(None) };
+        let Some(account) = self.add(&mut tx, &new).await? else {
+            // The link is used up all the same: each hashes one password.
+            tx.commit().await?;
+            return Ok(None);
+        };
         self.add_workspace(&mut tx, account, &new.name).await?;
         self.note(&mut tx, Entry::new(Act::Registered).of(account).with("by", "letter")).await?;
         tx.commit().await?;
@@ -260,6 +274,17 @@ impl Accounts {
         let origin = self.0.site.origin();
         let head = Head { w, to: &to, origin: &origin, lapses_at: self.0.clock.now().after(HOUR * 24) };
         Ok(self.0.mail.enqueue(db, &head.notice(what)?).await?)
+    }
+
+    #[cfg(test)]
+    pub(super) async fn token_for_tests(&self, email: &str) -> String {
+        let (token, now) = (chance::token(Kind::Mail), self.0.clock.now());
+        let (hash, lapses_at) = (chance::hash(token.expose()), now.after(HOUR));
+        let row = rows::Token { hash: &hash, kind: "register", email, account: None, now, lapses_at };
+        let mut tx = self.0.store.begin().await.unwrap();
+        rows::add_token(&mut tx, &row).await.unwrap();
+        tx.commit().await.unwrap();
+        token.expose().to_owned()
     }
 
     pub(super) async fn forget_mail_tokens(&self) -> Result<u64, Fault> {

@@ -105,3 +105,31 @@ async fn a_secret_that_was_shown_and_not_confirmed_is_not_shown_again_later() {
     let w = crate::http::words::english();
     assert!(accounts.confirm_totp(&ada, &late, w).await.unwrap().is_none(), "forgotten");
 }
+
+#[tokio::test]
+async fn a_link_is_no_way_to_have_passwords_hashed_all_day() {
+    let mut browser = Browser::new().await;
+    Arc::get_mut(&mut browser.accounts.0).unwrap().open_registration = true;
+    browser.first_run().await;
+    let ada = browser.ada().await;
+    let accounts = browser.accounts.clone();
+    let token = accounts.token_for_tests("bob@example.org").await;
+    let hashed = secret("ochre kettle drifts");
+    let password = accounts.0.hashing.hash(hashed.clone()).await.unwrap();
+    let mut tx = accounts.0.store.begin().await.unwrap();
+    let bob = NewAccount { name: "Bob".into(), email: "bob@example.org".into(), password };
+    accounts.add(&mut tx, &bob).await.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    assert!(accounts.register(&token, "Bob".into(), hashed).await.unwrap().is_none(), "the address has one");
+    let left = accounts.confirmed(wishes::Purpose::Register, &token).await.unwrap();
+    assert!(left.is_none(), "the link is used up");
+    let ip = browser.peer;
+    for _ in 0..10 {
+        accounts.try_new_password(ip).await.unwrap();
+    }
+    let link = accounts.reset_link(&ada.email).await.unwrap();
+    browser.cookies.clear();
+    browser.get("/sign-in").await.unwrap();
+    let form = [("token", link.split_once("token=").unwrap().1), ("password", "ochre kettle drifts")];
+    assert!(matches!(browser.post("/reset", &form).await, Err(Fault::TooMany(_))));
+}

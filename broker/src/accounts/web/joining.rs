@@ -183,6 +183,7 @@ async fn accept_new(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault>
         let form = NewForm { name, wrong: Some(wrong), ..invitation_form(asked, token, &invitation) };
         return Ok(new_account(asked, form));
     }
+    accounts.try_new_password(asked.peer.ip).await?;
     match accounts.join_new(&token, name, password).await? {
         Joined::Yes(account) => welcome_new(accounts, asked, account, false).await,
         Joined::Gone => Ok(said(asked, DEAD_LINK)),

@@ -128,6 +128,7 @@ async fn reset(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> {
             wrong,
         }));
     }
+    accounts.try_new_password(asked.peer.ip).await?;
     match accounts.reset(&token, password, sent.optional("keep")?.is_some()).await? {
         Some(()) => Ok(see_other("/sign-in?done=reset")),
         None => Ok(said(asked, DEAD_LINK)),
@@ -168,6 +169,7 @@ async fn register(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> {
         let form = NewForm { name, wrong: Some(wrong), ..register_form(asked, token, confirmed.email) };
         return Ok(new_account(asked, form));
     }
+    accounts.try_new_password(asked.peer.ip).await?;
     match accounts.register(&token, name, password).await? {
         Some(account) => welcome_new(accounts, asked, account, false).await,
         None => Ok(said(asked, DEAD_LINK)),
