@@ -53,6 +53,13 @@ const CODE: Rule = Rule::Growing {
     most: Duration::from_secs(900),
     quiet: Duration::from_secs(24 * 3600),
 };
+/// At one account from everywhere: whoever knows the password slows its person down, and never shuts them out.
+const CODES: Rule = Rule::Growing {
+    free: 20,
+    first: Duration::from_secs(1),
+    most: Duration::from_secs(5),
+    quiet: Duration::from_secs(24 * 3600),
+};
 /// Letters that a place may ask for.
 const LETTERS: Rule = Rule::Bucket { burst: 5, every: MINUTE };
 /// New passwords that a place has hashed: each takes a core and its memory for a while.
@@ -154,8 +161,11 @@ impl Accounts {
     }
 
     /// Counts a try at the second step of an account, whose first step is done.
-    pub(super) async fn try_code(&self, account: AccountId) -> Result<Try, Fault> {
-        self.take(vec![Gate::new(CODE, "code", &account.to_string())]).await
+    pub(super) async fn try_code(&self, asked: &Asked, account: AccountId) -> Result<Try, Fault> {
+        let at_place = format!("{}|{account}", place(asked.peer.ip));
+        let gates =
+            vec![Gate::new(CODE, "code at place", &at_place), Gate::new(CODES, "code", &account.to_string())];
+        self.take(gates).await
     }
 
     /// Counts a letter that somebody asks for.

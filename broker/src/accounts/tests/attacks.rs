@@ -133,3 +133,29 @@ async fn a_link_is_no_way_to_have_passwords_hashed_all_day() {
     let form = [("token", link.split_once("token=").unwrap().1), ("password", "ochre kettle drifts")];
     assert!(matches!(browser.post("/reset", &form).await, Err(Fault::TooMany(_))));
 }
+
+#[tokio::test]
+async fn whoever_knows_the_password_does_not_keep_its_person_from_the_second_step() {
+    let mut browser = Browser::new().await;
+    browser.first_run().await;
+    let ada = browser.ada().await;
+    let accounts = browser.accounts.clone();
+    let thief = browser.asked(Method::POST, "/sign-in/second", &[]);
+    let mut waits = 0;
+    for _ in 0..200 {
+        match accounts.try_code(&thief, ada.account).await {
+            Ok(_) => {}
+            Err(Fault::TooMany(wait)) => {
+                waits += 1;
+                accounts.0.clock.turn(wait);
+            }
+            Err(fault) => panic!("{fault}"),
+        }
+    }
+    assert!(waits > 90, "WB-09: {waits}");
+    browser.peer = [198, 51, 100, 7].into();
+    let from_home = browser.asked(Method::POST, "/sign-in/second", &[]);
+    if let Err(fault) = accounts.try_code(&from_home, ada.account).await {
+        assert!(matches!(fault, Fault::TooMany(wait) if wait <= Duration::from_secs(5)), "WB-04: a softlock");
+    }
+}

@@ -216,7 +216,7 @@ async fn prove(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> {
     let next = own_path(sent.optional("next")?.unwrap_or("/account")).to_owned();
     let is_right = match sent.optional("code")? {
         Some(code) => {
-            let tried = accounts.try_code(person.account).await?;
+            let tried = accounts.try_code(asked, person.account).await?;
             let right = accounts.use_code(person.account, code).await?;
             if right {
                 accounts.forgive(tried).await?;

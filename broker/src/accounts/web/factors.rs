@@ -105,7 +105,7 @@ async fn show_totp(
 async fn confirm_totp(accounts: &Accounts, asked: &Asked, person: &SignedIn) -> Result<Answer, Fault> {
     let sent = asked.form()?;
     person.check(asked, Some(&sent))?;
-    let tried = accounts.try_code(person.account).await?;
+    let tried = accounts.try_code(asked, person.account).await?;
     let codes = accounts.confirm_totp(person, sent.optional("code")?.unwrap_or(""), asked.words()).await?;
     let Some(codes) = codes else {
         return show_totp(accounts, asked, person, Some("accounts-wrong-code")).await;

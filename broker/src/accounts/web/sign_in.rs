@@ -186,7 +186,7 @@ async fn second_step(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault
     let sent = asked.form()?;
     check_visitor(asked, Some(&sent))?;
     let (cookie, half) = half(accounts, asked).await?;
-    let tried = accounts.try_code(half.known.account).await?;
+    let tried = accounts.try_code(asked, half.known.account).await?;
     if !accounts.use_code(half.known.account, sent.optional("code")?.unwrap_or("")).await? {
         info!(account.id = %half.known.account, "a second step was refused");
         return second_form(accounts, asked, &half, Some("accounts-wrong-code")).await;
