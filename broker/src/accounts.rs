@@ -200,6 +200,8 @@ impl Accounts {
             return Err(Fault::NotFound);
         }
         if disabled {
+            // Let in again, it approves anew: what was stolen meanwhile stays dead.
+            rows::take_back(&mut tx, account).await?;
             session::end_all(&mut tx, account).await?;
         }
         self.note(&mut tx, Entry::new(Act::AccountSwitched).of(account).with("disabled", disabled)).await?;

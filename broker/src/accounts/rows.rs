@@ -80,6 +80,12 @@ pub async fn password(db: &mut Db, email: &str) -> Result<Option<Known>> {
     row.map(|row| Ok(Known { account: id(row.try_get("id")?)?, hash: row.try_get("password")? })).transpose()
 }
 
+/// The account of an address, disabled or not.
+pub async fn of_email(db: &mut Db, email: &str) -> Result<Option<AccountId>> {
+    let row = sqlx::query("SELECT id FROM account WHERE email = $1").bind(email).fetch_optional(db).await?;
+    row.map(|row| id(row.try_get("id")?)).transpose()
+}
+
 /// An account with the hash it has now, unless it is disabled.
 pub async fn standing(db: &mut Db, account: AccountId) -> Result<Option<Known>> {
     let row = sqlx::query("SELECT password FROM account WHERE id = $1 AND disabled_at IS NULL")

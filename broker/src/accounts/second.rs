@@ -13,7 +13,7 @@ use shared::secret::Secret;
 use totp_rs::{Algorithm, Builder, Totp};
 
 use super::rows::Known;
-use super::{Accounts, SignedIn, passkeys};
+use super::{Accounts, SignedIn, passkeys, session, wishes};
 use crate::audit::{Act, Entry};
 use crate::chance::{self, Kind};
 use crate::http::words::Words;
@@ -244,9 +244,14 @@ impl Accounts {
         Ok(true)
     }
 
-    /// Takes all second factors of an account away; for the operator, when a person lost them.
+    /// Takes all second factors of an account away, for the operator, when a person lost them; and its password and
+    /// sessions, or either alone would open it until a new one is set.
     pub async fn remove_second_factors(&self, account: AccountId) -> Result<(), Fault> {
+        let unusable = self.0.hashing.hash(chance::token(Kind::Step)).await?;
         let mut tx = self.0.store.begin().await?;
+        super::rows::set_password(&mut tx, account, &unusable, false).await?;
+        session::end_all(&mut tx, account).await?;
+        wishes::end_tokens(&mut tx, account).await?;
         rows::remove_all(&mut tx, account).await?;
         self.notice(&mut tx, account, crate::http::words::english(), "mail-changed-totp-off").await?;
         let entry = Entry::new(Act::FactorChanged).of(account).with("all", "off").with("by", "operator");

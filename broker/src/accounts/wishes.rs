@@ -172,21 +172,22 @@ impl Accounts {
         })
     }
 
-    /// A link to set a new password that goes into nobody's letter; for the operator, who passes it on.
+    /// A link to set a new password that goes into nobody's letter; for the operator, who passes it on. Works for an
+    /// account that is disabled too, and leaves it so.
     ///
     /// # Errors
     /// [`Fault::NotFound`] for an address without an account.
     pub async fn reset_link(&self, email: &str) -> Result<String, Fault> {
         let (email, now) = (normal(email), self.0.clock.now());
         let mut tx = self.0.store.begin().await?;
-        let known = super::rows::password(&mut tx, &email).await?.ok_or(Fault::NotFound)?;
+        let account = super::rows::of_email(&mut tx, &email).await?.ok_or(Fault::NotFound)?;
         let token = chance::token(Kind::Mail);
         let (hash, lapses_at) = (chance::hash(token.expose()), now.after(Purpose::Reset.life()));
         let row = rows::Token {
             hash: &hash,
             kind: Purpose::Reset.word(),
             email: &email,
-            account: Some(known.account),
+            account: Some(account),
             now,
             lapses_at,
         };

@@ -159,3 +159,28 @@ async fn whoever_knows_the_password_does_not_keep_its_person_from_the_second_ste
         assert!(matches!(fault, Fault::TooMany(wait) if wait <= Duration::from_secs(5)), "WB-04: a softlock");
     }
 }
+
+#[tokio::test]
+async fn an_account_that_is_let_in_again_starts_anew() {
+    let mut browser = Browser::new().await;
+    browser.first_run().await;
+    let ada = browser.ada().await;
+    let accounts = browser.accounts.clone();
+    accounts.set_disabled(ada.account, true).await.unwrap();
+    browser.reset("ochre kettle drifts").await;
+    assert_eq!(accounts.epoch(ada.account).await.unwrap(), None, "a new password leaves it disabled");
+    accounts.set_disabled(ada.account, false).await.unwrap();
+    assert_eq!(
+        accounts.epoch(ada.account).await.unwrap(),
+        Some(ada.epoch + 1),
+        "what it approved stays void"
+    );
+    browser.cookies.clear();
+    browser.sign_in("ochre kettle drifts").await.unwrap();
+    assert!(browser.is_signed_in().await);
+    accounts.remove_second_factors(ada.account).await.unwrap();
+    assert!(!browser.is_signed_in().await, "without its second factors no session goes on");
+    browser.cookies.clear();
+    let answer = browser.sign_in("ochre kettle drifts").await.unwrap();
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN, "and the password alone opens nothing");
+}
