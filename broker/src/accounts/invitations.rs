@@ -54,6 +54,8 @@ pub enum Joined {
     Gone,
     /// The address has an account by now: sign in with it.
     Known,
+    /// It is for another address.
+    Other,
 }
 
 impl Accounts {
@@ -150,20 +152,25 @@ impl Accounts {
         Ok(rows::find(&mut reader, &chance::hash(token), self.0.clock.now()).await?)
     }
 
-    /// Takes an invitation up with an account that is there.
-    pub(super) async fn join(&self, token: &str, account: AccountId) -> Result<Joined, Fault> {
+    /// Takes an invitation up with the account it is for.
+    pub(super) async fn join(&self, token: &str, person: &SignedIn) -> Result<Joined, Fault> {
+        let account = person.account;
         let now = self.0.clock.now();
         let mut tx = self.0.store.begin().await?;
         let Some(found) = rows::spend(&mut tx, &chance::hash(token), now).await? else {
             return Ok(Joined::Gone);
         };
+        if found.email != person.email {
+            // The transaction is dropped: the invitation stays for whom it is for.
+            return Ok(Joined::Other);
+        }
         let workspace = found.workspace;
         if workspaces::role_of(&mut tx, workspace, account).await?.is_none() {
             let member = Membership { workspace, role: found.role };
             workspaces::add_member(&mut tx, workspace, member, account, now).await?;
+            let entry = person.entry(Act::MemberChanged).within(workspace);
+            self.note(&mut tx, entry.with("member", account).with("role", found.role.word())).await?;
         }
-        let entry = Entry::new(Act::MemberChanged).of(account).within(workspace);
-        self.note(&mut tx, entry.with("member", account).with("role", found.role.word())).await?;
         tx.commit().await?;
         self.announce(account);
         Ok(Joined::Yes(account))
@@ -196,6 +203,25 @@ impl Accounts {
         tx.commit().await?;
         self.announce(account);
         Ok(Joined::Yes(account))
+    }
+
+    #[cfg(test)]
+    pub(super) async fn invitation_for_tests(&self, by: &SignedIn, email: &str) -> String {
+        let (token, now) = (chance::token(Kind::Invitation), self.0.clock.now());
+        let new = rows::New {
+            id: 1,
+            hash: &chance::hash(token.expose()),
+            workspace: by.workspace,
+            email,
+            role: Role::Member,
+            by: by.account,
+            now,
+            lapses_at: now.after(LIFE),
+        };
+        let mut tx = self.0.store.begin().await.unwrap();
+        rows::add(&mut tx, &new).await.unwrap();
+        tx.commit().await.unwrap();
+        token.expose().to_owned()
     }
 
     pub(super) async fn forget_invitations(&self) -> Result<u64, Fault> {

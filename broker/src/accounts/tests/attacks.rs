@@ -184,3 +184,25 @@ async fn an_account_that_is_let_in_again_starts_anew() {
     let answer = browser.sign_in("ochre kettle drifts").await.unwrap();
     assert_eq!(answer.status(), StatusCode::FORBIDDEN, "and the password alone opens nothing");
 }
+
+#[tokio::test]
+async fn an_invitation_is_for_one_address_and_lives_with_whoever_wrote_it() {
+    use super::invitations::Joined;
+    let mut browser = Browser::new().await;
+    browser.first_run().await;
+    let ada = browser.ada().await;
+    let accounts = browser.accounts.clone();
+    let eve = SignedIn { email: "eve@example.org".into(), ..ada.clone() };
+    let bob = SignedIn { email: "bob@example.org".into(), ..ada.clone() };
+    let token = accounts.invitation_for_tests(&ada, "bob@example.org").await;
+    assert!(
+        matches!(accounts.join(&token, &eve).await, Ok(Joined::Other)),
+        "the letter was for somebody else"
+    );
+    accounts.set_disabled(ada.account, true).await.unwrap();
+    assert!(accounts.invitation(&token).await.unwrap().is_none());
+    assert!(matches!(accounts.join(&token, &bob).await, Ok(Joined::Gone)), "who wrote it is shut out");
+    accounts.set_disabled(ada.account, false).await.unwrap();
+    assert!(matches!(accounts.join(&token, &bob).await, Ok(Joined::Yes(_))));
+    assert!(matches!(accounts.join(&token, &bob).await, Ok(Joined::Gone)), "once");
+}

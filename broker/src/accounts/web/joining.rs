@@ -45,6 +45,8 @@ struct InvitationPage<'a> {
     role: String,
     token: &'a str,
     person: Option<&'a SignedIn>,
+    /// They are whom it is for.
+    is_theirs: bool,
     /// This page, encoded, for whoever signs in first.
     here: String,
 }
@@ -150,6 +152,7 @@ async fn show_invitation(accounts: &Accounts, asked: &Asked) -> Result<Answer, F
         role: asked.words().say(super::members::role_word(invitation.role)),
         invitation: &invitation,
         token,
+        is_theirs: person.as_ref().is_some_and(|person| person.email == invitation.email),
         person: person.as_ref(),
         here: encoded(&format!("/invitation?token={token}")),
     };
@@ -162,7 +165,7 @@ async fn accept(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> {
     person.check(asked, Some(&sent))?;
     let token = field(&sent, "token")?;
     let workspace = accounts.invitation(&token).await?.map(|invitation| invitation.workspace);
-    match accounts.join(&token, person.account).await? {
+    match accounts.join(&token, &person).await? {
         Joined::Yes(_) => {
             if let Some(workspace) = workspace {
                 accounts.switch(&person, workspace).await?;
@@ -170,6 +173,15 @@ async fn accept(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> {
             Ok(see_other("/"))
         }
         Joined::Gone | Joined::Known => Ok(said(asked, DEAD_LINK)),
+        Joined::Other => Ok(said(
+            asked,
+            Said {
+                status: StatusCode::FORBIDDEN,
+                title: "accounts-other-title",
+                text: "accounts-other",
+                on: ("/", "accounts-to-homes"),
+            },
+        )),
     }
 }
 
@@ -186,7 +198,7 @@ async fn accept_new(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault>
     accounts.try_new_password(asked.peer.ip).await?;
     match accounts.join_new(&token, name, password).await? {
         Joined::Yes(account) => welcome_new(accounts, asked, account, false).await,
-        Joined::Gone => Ok(said(asked, DEAD_LINK)),
+        Joined::Gone | Joined::Other => Ok(said(asked, DEAD_LINK)),
         Joined::Known => Ok(said(
             asked,
             Said {
