@@ -220,6 +220,7 @@ mail-notice-foot = If this was not you, set a new password now with “Forgotten
 mail-changed-password = the password of your Latchkey account was changed.
 mail-changed-totp-on = an authenticator app was set up for your Latchkey account.
 mail-changed-totp-off = the authenticator app of your Latchkey account was turned off.
+mail-changed-codes = new recovery codes were made for your Latchkey account; those from before do not work any more.
 mail-changed-passkey-on = a passkey was added to your Latchkey account.
 mail-changed-passkey-off = a passkey of your Latchkey account was removed.
 

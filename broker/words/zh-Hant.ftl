@@ -214,6 +214,7 @@ mail-notice-foot = 如果不是您，請立刻在登入頁面用「忘記密碼�
 mail-changed-password = 您的 Latchkey 帳號密碼已變更。
 mail-changed-totp-on = 您的 Latchkey 帳號已設定驗證應用程式。
 mail-changed-totp-off = 您的 Latchkey 帳號已關閉驗證應用程式。
+mail-changed-codes = 您的 Latchkey 帳號已建立新的備用代碼，先前的代碼已失效。
 mail-changed-passkey-on = 您的 Latchkey 帳號已新增通行金鑰。
 mail-changed-passkey-off = 您的 Latchkey 帳號已移除一個通行金鑰。
 

@@ -199,7 +199,7 @@ impl Accounts {
     }
 
     /// Recovery codes for an account that has none; otherwise nothing.
-    async fn first_codes(&self, db: &mut Db, account: AccountId) -> Result<Vec<String>, Fault> {
+    pub(super) async fn first_codes(&self, db: &mut Db, account: AccountId) -> Result<Vec<String>, Fault> {
         if rows::second(db, account).await?.recovery > 0 {
             Ok(Vec::new())
         } else {
@@ -220,12 +220,14 @@ impl Accounts {
     }
 
     /// New recovery codes; the old ones are void.
-    pub(super) async fn new_codes(&self, person: &SignedIn) -> Result<Vec<String>, Fault> {
+    pub(super) async fn new_codes(&self, person: &SignedIn, w: &'static Words) -> Result<Vec<String>, Fault> {
         let mut tx = self.0.store.begin().await?;
         super::rows::hold(&mut tx, person.account).await?;
         let codes = self.replace_codes(&mut tx, person.account).await?;
+        self.notice(&mut tx, person.account, w, "mail-changed-codes").await?;
         self.note(&mut tx, person.entry(Act::FactorChanged).with("recovery_codes", "new")).await?;
         tx.commit().await?;
+        self.0.mail.wake();
         Ok(codes)
     }
 

@@ -26,6 +26,8 @@ use crate::http::{Answer, Asked, Fault, csrf};
 
 pub(super) use rows::{Line, end_all, end_others};
 
+/// So many sessions an account has at most: as many as its page shows.
+const MOST: i64 = 200;
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long a password or second factor that was typed counts for what asks for it again.
@@ -202,6 +204,7 @@ impl Accounts {
             return Ok(None);
         }
         rows::add(&mut tx, &new).await?;
+        rows::keep(&mut tx, account, new.hash, MOST).await?;
         self.note(&mut tx, Entry::new(Act::SignedIn).of(account).from(asked.peer.ip)).await?;
         tx.commit().await?;
         give(&mut answer, asked, &cookie, is_kept);

@@ -89,6 +89,21 @@ pub async fn add(db: &mut Db, new: &New<'_>) -> Result<()> {
     .map(drop)
 }
 
+/// Ends all but so many of an account's sessions, and this one: those least used.
+pub async fn keep(db: &mut Db, account: AccountId, hash: &[u8], most: i64) -> Result<()> {
+    sqlx::query(
+        "DELETE FROM session WHERE account_id = $1 AND token_hash <> $2 AND token_hash NOT IN
+         (SELECT token_hash FROM session WHERE account_id = $1 AND token_hash <> $2
+          ORDER BY seen_at DESC, token_hash LIMIT $3)",
+    )
+    .bind(account.number())
+    .bind(hash)
+    .bind(most - 1)
+    .execute(db)
+    .await
+    .map(drop)
+}
+
 /// A live session. It looks at the workspace it was switched to, while its person is in that; else at the first.
 pub async fn find(db: &mut Db, hash: &[u8], now: Timestamp) -> Result<Option<Found>> {
     let row = sqlx::query(

@@ -186,6 +186,43 @@ async fn an_account_that_is_let_in_again_starts_anew() {
 }
 
 #[tokio::test]
+async fn a_first_passkey_brings_recovery_codes_and_the_second_step_takes_them() {
+    let mut browser = Browser::new().await;
+    browser.first_run().await;
+    let ada = browser.ada().await;
+    let accounts = browser.accounts.clone();
+    let codes = accounts.passkey_for_tests(&ada, 0).await.unwrap();
+    assert_eq!(codes.len(), 10);
+    for id in 1..20 {
+        assert!(accounts.passkey_for_tests(&ada, id).await.unwrap().is_empty(), "they are shown once");
+    }
+    assert!(matches!(accounts.passkey_for_tests(&ada, 20).await, Err(Fault::Bad(_))), "twenty are enough");
+    browser.cookies.clear();
+    let answer = browser.sign_in("mauve teapot orbits").await.unwrap();
+    assert_eq!(answer.headers()[header::LOCATION], "/sign-in/second");
+    browser.get("/sign-in/second").await.unwrap();
+    browser.post("/sign-in/second", &[("code", &codes[3])]).await.unwrap();
+    assert!(browser.is_signed_in().await, "WB-09: without the passkey");
+}
+
+#[tokio::test]
+async fn an_account_has_two_hundred_sessions_at_most_and_the_oldest_go() {
+    let mut browser = Browser::new().await;
+    browser.first_run().await;
+    let (ada, first) = (browser.ada().await, browser.cookies.clone());
+    let known = browser.accounts.standing(ada.account).await.unwrap().unwrap();
+    browser.cookies.clear();
+    let asked = browser.asked(Method::POST, "/sign-in", &[]);
+    for _ in 0..200 {
+        browser.accounts.0.clock.turn(Duration::from_millis(5));
+        browser.accounts.welcome(&asked, &known, true, crate::http::see_other("/")).await.unwrap().unwrap();
+    }
+    assert_eq!(browser.accounts.sessions(&ada).await.unwrap().len(), 200);
+    browser.cookies = first;
+    assert!(!browser.is_signed_in().await, "the one used least lately is over");
+}
+
+#[tokio::test]
 async fn an_invitation_is_for_one_address_and_lives_with_whoever_wrote_it() {
     use super::invitations::Joined;
     let mut browser = Browser::new().await;

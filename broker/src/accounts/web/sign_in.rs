@@ -34,6 +34,8 @@ struct SignInPage {
 #[template(path = "accounts/second.html")]
 struct SecondPage {
     frame: Frame,
+    /// Codes of an app, or only recovery codes.
+    has_app: bool,
     has_codes: bool,
     has_passkeys: bool,
     wrong: Option<&'static str>,
@@ -171,7 +173,8 @@ async fn second_form(
     let status = if wrong.is_some() { StatusCode::FORBIDDEN } else { StatusCode::OK };
     Ok(visitors_page(asked, status, |frame| SecondPage {
         frame,
-        has_codes: second.totp,
+        has_app: second.totp,
+        has_codes: second.totp || second.recovery > 0,
         has_passkeys: second.passkeys > 0 && accounts.has_passkeys(),
         wrong,
     }))
