@@ -93,8 +93,13 @@ fn said(asked: &Asked, said: Said) -> Answer {
 /// A path of our own to go on to; anything else is `/` (WB-12).
 fn own_path(next: &str) -> &str {
     let ours =
-        next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n', '\t', '\0']);
+        next.starts_with('/') && !next.starts_with("//") && !next.contains('\\') && next.bytes().all(is_sent);
     if ours { next } else { "/" }
+}
+
+/// What an address may have in a header: printable ASCII.
+fn is_sent(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
 }
 
 fn encoded(text: &str) -> String {
@@ -167,7 +172,18 @@ mod tests {
         for ours in ["/", "/homes/7?x=//evil", "/oauth2/authorize?redirect_uri=https%3A%2F%2Fa"] {
             assert_eq!(own_path(ours), ours, "WB-12");
         }
-        for evil in ["//evil", "/\\evil", "https://evil", "evil", "", "/\r\nx", "/\t/evil"] {
+        for evil in [
+            "//evil",
+            "/\\evil",
+            "https://evil",
+            "evil",
+            "",
+            "/\r\nx",
+            "/\t/evil",
+            "/\u{1}",
+            "/\u{7f}",
+            "/\u{85}x",
+        ] {
             assert_eq!(own_path(evil), "/", "WB-12: {evil:?}");
         }
     }
