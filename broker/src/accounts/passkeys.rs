@@ -27,6 +27,7 @@ use crate::audit::Act;
 use crate::chance::{self, Kind};
 use crate::clock::Timestamp;
 use crate::http::Fault;
+use crate::http::escape::is_unshowable;
 use crate::http::words::Words;
 
 pub(super) use rows::forget;
@@ -136,7 +137,7 @@ impl Accounts {
         let state: PasskeyRegistration = self.resume(token, Some(person.account)).await?;
         let passkey =
             self.party()?.finish_passkey_registration(answer, &state).map_err(|err| refused(&err))?;
-        let name: String = name.trim().chars().filter(|c| !c.is_control()).take(60).collect();
+        let name: String = name.trim().chars().filter(|c| !is_unshowable(*c)).take(60).collect();
         let row = rows::Row {
             id: passkey.cred_id().to_vec(),
             account: person.account,

@@ -15,6 +15,7 @@ use shared::secret::Secret;
 use super::{Accounts, VISIT, strength};
 use crate::chance::{self, Kind};
 use crate::http::ago::Moment;
+use crate::http::escape::is_unshowable;
 use crate::http::form::Form;
 use crate::http::page::{Frame, page};
 use crate::http::{Answer, Asked, Fault, csrf};
@@ -155,7 +156,7 @@ pub fn wrong_with_person(name: &str, email: &str) -> Option<&'static str> {
 }
 
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().count() <= 80 && !name.chars().any(char::is_control)
+    !name.is_empty() && name.chars().count() <= 80 && !name.chars().any(is_unshowable)
 }
 
 /// The word for the first thing that is wrong with a new account.
@@ -194,6 +195,8 @@ mod tests {
         assert_eq!(wrong("Ada", "ada@example.org", "mauve teapot orbits"), None);
         for (name, email, password) in [
             ("", "a@b.example", "mauve teapot orbits"),
+            ("A\u{202e}da", "ada@example.org", "mauve teapot orbits"),
+            ("\u{200b}", "ada@example.org", "mauve teapot orbits"),
             ("Ada", "ada", "mauve teapot orbits"),
             ("Ada", "a b@c.example", "mauve teapot orbits"),
             ("Ada", "a@b.example", "short"),

@@ -13,6 +13,7 @@ use crate::audit::Act;
 use crate::chance;
 use crate::clock::Timestamp;
 use crate::http::Fault;
+use crate::http::escape::is_unshowable;
 use crate::store::Db;
 
 pub(super) use rows::{add_member, role_of};
@@ -42,7 +43,7 @@ pub struct Mine {
 pub struct Not(pub &'static str);
 
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().count() <= 60 && !name.chars().any(char::is_control)
+    !name.is_empty() && name.chars().count() <= 60 && !name.chars().any(is_unshowable)
 }
 
 /// What whoever may not do something in a workspace is told.
