@@ -55,6 +55,16 @@ function shared(credential) {
   return { id: credential.id, rawId: text(credential.rawId), type: credential.type, extensions: {} };
 }
 
+/** The recovery codes that came with the first passkey, this once. */
+function show(codes) {
+  const section = document.querySelector('[data-codes]');
+  const list = section.querySelector('pre');
+  list.textContent = `${codes.join('\n')}\n`;
+  document.querySelector('[data-before-codes]').hidden = true;
+  section.hidden = false;
+  list.focus();
+}
+
 for (const block of document.querySelectorAll('[data-passkey]')) {
   if (!window.PublicKeyCredential) break;
   const what = block.dataset.passkey;
@@ -70,14 +80,15 @@ for (const block of document.querySelectorAll('[data-passkey]')) {
       const { options, ceremony } = await post(begin, {});
       const credential = await ask(what, options);
       const form = document.getElementById('sign-in');
-      const { next } = await post(finish, {
+      const { next, codes } = await post(finish, {
         ceremony,
         credential,
         name: block.querySelector('[name="name"]')?.value ?? '',
         next: form?.elements.next.value ?? '',
         keep: form?.elements.keep.checked ?? false,
       });
-      location.assign(next);
+      if (codes?.length) show(codes);
+      else location.assign(next);
     } catch {
       // Refused by the person, the device or us: said in words, and everything else on the page still works.
       failed.textContent = failed.dataset.failed;

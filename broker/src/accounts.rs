@@ -45,7 +45,9 @@ use crate::store::{Db, Store};
 use crate::vault::Vault;
 
 pub use password::Hashing;
+use password::Verdict;
 pub use role::{Caller, Membership, Role};
+use rows::Known;
 pub use rows::Line;
 pub use session::SignedIn;
 
@@ -198,6 +200,8 @@ impl Accounts {
             return Err(Fault::NotFound);
         }
         if disabled {
+            // Let in again, it approves anew: what was stolen meanwhile stays dead.
+            rows::take_back(&mut tx, account).await?;
             session::end_all(&mut tx, account).await?;
         }
         self.note(&mut tx, Entry::new(Act::AccountSwitched).of(account).with("disabled", disabled)).await?;
@@ -226,31 +230,51 @@ impl Accounts {
 
     /// Checks an address and a password; `None` is all that a wrong one is told (WB-05). A right one that was
     /// hashed with less work than today's is hashed anew (WB-06).
-    async fn check_password(&self, email: &str, password: Secret) -> Result<Option<AccountId>, Fault> {
+    ///
+    /// Comparing takes long, and the password may be changed meanwhile: what the proof is used for must ask
+    /// [`rows::stands`] in its own transaction.
+    async fn check_password(&self, email: &str, password: Secret) -> Result<Option<Known>, Fault> {
         let found = rows::password(&mut *self.0.store.read().await?, &normal(email)).await?;
-        let (account, hash) = found.map_or((None, None), |known| (Some(known.account), Some(known.hash)));
-        let verdict = self.0.hashing.verify(password.clone(), hash.clone()).await?;
-        if let (password::Verdict::Outdated, Some(account), Some(old)) = (verdict, account, hash) {
-            let new = self.0.hashing.hash(password).await?;
-            let mut tx = self.0.store.begin().await?;
-            rows::rehash(&mut tx, account, &old, &new).await?;
-            tx.commit().await?;
+        let hash = found.as_ref().map(|known| known.hash.clone());
+        let verdict = self.0.hashing.verify(password.clone(), hash).await?;
+        match (verdict, found) {
+            (Verdict::Right, found) => Ok(found),
+            (Verdict::Outdated, Some(known)) => {
+                let hash = self.0.hashing.hash(password).await?;
+                let mut tx = self.0.store.begin().await?;
+                let is_same = rows::rehash(&mut tx, &known, &hash).await?;
+                tx.commit().await?;
+                Ok(is_same.then_some(Known { hash, ..known }))
+            }
+            _ => Ok(None),
         }
-        Ok(if verdict == password::Verdict::Wrong { None } else { account })
     }
 
-    /// Changes a person's password: ends their other sessions and, unless `keep`, all that they approved.
+    /// An account as it is now, unless it is disabled; for whoever proved it otherwise than by its password.
+    async fn standing(&self, account: AccountId) -> Result<Option<Known>, Fault> {
+        Ok(rows::standing(&mut *self.0.store.read().await?, account).await?)
+    }
+
+    /// Changes a person's password: ends their other sessions and, unless `keep`, all that they approved. False
+    /// when the old one is not theirs any more.
     async fn change_password(
         &self,
         asked: &Asked,
         person: &SignedIn,
+        old: &Known,
         password: Secret,
         keep: bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         let is_short = strength::is_short(password.expose());
         let hash = self.0.hashing.hash(password).await?;
         let mut tx = self.0.store.begin().await?;
+        if !rows::stands(&mut tx, old).await? {
+            return Ok(false);
+        }
         rows::set_password(&mut tx, person.account, &hash, is_short).await?;
+        if !self.may_stand(&mut tx, person.account).await? {
+            return Err(Fault::bad("the second factor was taken away meanwhile"));
+        }
         session::end_others(&mut tx, person.account, &person.hash()).await?;
         wishes::end_tokens(&mut tx, person.account).await?;
         if !keep {
@@ -261,7 +285,7 @@ impl Accounts {
         tx.commit().await?;
         self.announce(person.account);
         self.0.mail.wake();
-        Ok(())
+        Ok(true)
     }
 
     /// Adds an account; none when the address has one.

@@ -117,6 +117,11 @@ impl Mail {
         Ok(rows::count(db).await? < MOST)
     }
 
+    /// Whether the outbox takes a letter that can wait for another day: the rest is kept for new passwords.
+    pub async fn has_room_to_spare(&self, db: &mut Db) -> Result<bool> {
+        Ok(rows::count(db).await? < MOST / 10 * 8)
+    }
+
     /// Puts a letter into the outbox. Call [`wake`](Self::wake) once the transaction is committed.
     pub async fn enqueue(&self, db: &mut Db, letter: &Letter) -> Result<()> {
         let id = (chance::bits() >> 1) as i64;
@@ -162,6 +167,11 @@ impl Mail {
             }
         }
         Ok(tried)
+    }
+
+    #[cfg(test)]
+    pub(crate) async fn waiting(&self) -> i64 {
+        rows::count(&mut *self.0.store.read().await.unwrap()).await.unwrap()
     }
 
     async fn claim(&self, row: &rows::Waiting) -> Result<bool> {

@@ -53,8 +53,21 @@ const CODE: Rule = Rule::Growing {
     most: Duration::from_secs(900),
     quiet: Duration::from_secs(24 * 3600),
 };
+/// At one account from everywhere: whoever knows the password slows its person down, and never shuts them out.
+const CODES: Rule = Rule::Growing {
+    free: 20,
+    first: Duration::from_secs(1),
+    most: Duration::from_secs(5),
+    quiet: Duration::from_secs(24 * 3600),
+};
 /// Letters that a place may ask for.
 const LETTERS: Rule = Rule::Bucket { burst: 5, every: MINUTE };
+/// New passwords that a place has hashed: each takes a core and its memory for a while.
+const NEW_PASSWORDS: Rule = PLACE;
+/// Invitations that an account may send.
+const INVITATIONS: Rule = Rule::Bucket { burst: 20, every: Duration::from_secs(180) };
+/// Invitations that an address may get, from whomever.
+const INVITED: Rule = Rule::Bucket { burst: 3, every: Duration::from_secs(1200) };
 /// Passkeys that are asked for from a place. They cannot be guessed; this keeps what waits for them small.
 const PASSKEYS: Rule = Rule::Bucket { burst: 20, every: Duration::from_secs(6) };
 
@@ -148,13 +161,27 @@ impl Accounts {
     }
 
     /// Counts a try at the second step of an account, whose first step is done.
-    pub(super) async fn try_code(&self, account: AccountId) -> Result<Try, Fault> {
-        self.take(vec![Gate::new(CODE, "code", &account.to_string())]).await
+    pub(super) async fn try_code(&self, asked: &Asked, account: AccountId) -> Result<Try, Fault> {
+        let at_place = format!("{}|{account}", place(asked.peer.ip));
+        let gates =
+            vec![Gate::new(CODE, "code at place", &at_place), Gate::new(CODES, "code", &account.to_string())];
+        self.take(gates).await
     }
 
     /// Counts a letter that somebody asks for.
     pub(super) async fn try_letter(&self, ip: IpAddr) -> Result<(), Fault> {
         self.take(vec![Gate::new(LETTERS, "letter", &place(ip).to_string())]).await.map(drop)
+    }
+
+    /// Counts a new password that is about to be hashed.
+    pub(super) async fn try_new_password(&self, ip: IpAddr) -> Result<(), Fault> {
+        self.take(vec![Gate::new(NEW_PASSWORDS, "new password", &place(ip).to_string())]).await.map(drop)
+    }
+
+    /// Counts an invitation: a letter to an address of the sender's choice.
+    pub(super) async fn try_invitation(&self, by: AccountId, email: &str) -> Result<(), Fault> {
+        let by = Gate::new(INVITATIONS, "invitations", &by.to_string());
+        self.take(vec![by, Gate::new(INVITED, "invited", &normal(email))]).await.map(drop)
     }
 
     /// Counts a passkey that somebody is asked for.

@@ -12,7 +12,7 @@ use shared::secret::Secret;
 
 use super::letters::Head;
 use super::role::may_invite;
-use super::workspaces::Not;
+use super::workspaces::{Not, missing_role};
 use super::{Accounts, Membership, NewAccount, Role, SignedIn, normal, workspaces};
 use crate::audit::{Act, Entry};
 use crate::chance::{self, Kind};
@@ -54,13 +54,16 @@ pub enum Joined {
     Gone,
     /// The address has an account by now: sign in with it.
     Known,
+    /// It is for another address.
+    Other,
 }
 
 impl Accounts {
     /// Invites somebody by mail. An open invitation for the same address is replaced.
     ///
     /// # Errors
-    /// 403 `insufficient_role`; [`Fault::Unavailable`] while too many letters wait.
+    /// 403 `insufficient_role`; [`Fault::TooMany`] from one person or to one address; [`Fault::Unavailable`] while
+    /// too many letters wait.
     pub(super) async fn invite(
         &self,
         person: &SignedIn,
@@ -72,14 +75,16 @@ impl Accounts {
         if !mail::is_address(&email) {
             return Ok(Err(Not("accounts-wrong-email")));
         }
+        // Whoever may not invite anyway uses up no letters of the address.
+        if !may_invite(person.role, role) {
+            return Err(missing_role());
+        }
+        self.try_invitation(person.account, &email).await?;
         let now = self.0.clock.now();
         let mut tx = self.0.store.begin().await?;
         let actor = self.actor(&mut tx, person).await?;
         if !may_invite(actor, role) {
-            return Err(Fault::Forbidden(
-                "insufficient_role",
-                "an owner or admin of the workspace may do this".to_owned(),
-            ));
+            return Err(missing_role());
         }
         if rows::is_member(&mut tx, person.workspace, &email).await? {
             return Ok(Err(Not("members-is-member")));
@@ -89,7 +94,7 @@ impl Accounts {
         if rows::count(&mut tx, person.workspace).await? >= MOST {
             return Ok(Err(Not("members-too-many")));
         }
-        if !self.0.mail.has_room(&mut tx).await? {
+        if !self.0.mail.has_room_to_spare(&mut tx).await? {
             return Err(Fault::Unavailable("too many letters are waiting".to_owned()));
         }
         let token = chance::token(Kind::Invitation);
@@ -128,10 +133,7 @@ impl Accounts {
     pub(super) async fn uninvite(&self, person: &SignedIn, id: i64) -> Result<(), Fault> {
         let mut tx = self.0.store.begin().await?;
         if !self.actor(&mut tx, person).await?.manages() {
-            return Err(Fault::Forbidden(
-                "insufficient_role",
-                "an owner or admin of the workspace may do this".to_owned(),
-            ));
+            return Err(missing_role());
         }
         if !rows::remove(&mut tx, person.workspace, id).await? {
             return Err(Fault::NotFound);
@@ -150,20 +152,25 @@ impl Accounts {
         Ok(rows::find(&mut reader, &chance::hash(token), self.0.clock.now()).await?)
     }
 
-    /// Takes an invitation up with an account that is there.
-    pub(super) async fn join(&self, token: &str, account: AccountId) -> Result<Joined, Fault> {
+    /// Takes an invitation up with the account it is for.
+    pub(super) async fn join(&self, token: &str, person: &SignedIn) -> Result<Joined, Fault> {
+        let account = person.account;
         let now = self.0.clock.now();
         let mut tx = self.0.store.begin().await?;
         let Some(found) = rows::spend(&mut tx, &chance::hash(token), now).await? else {
             return Ok(Joined::Gone);
         };
+        if found.email != person.email {
+            // The transaction is dropped: the invitation stays for whom it is for.
+            return Ok(Joined::Other);
+        }
         let workspace = found.workspace;
         if workspaces::role_of(&mut tx, workspace, account).await?.is_none() {
             let member = Membership { workspace, role: found.role };
             workspaces::add_member(&mut tx, workspace, member, account, now).await?;
+            let entry = person.entry(Act::MemberChanged).within(workspace);
+            self.note(&mut tx, entry.with("member", account).with("role", found.role.word())).await?;
         }
-        let entry = Entry::new(Act::MemberChanged).of(account).within(workspace);
-        self.note(&mut tx, entry.with("member", account).with("role", found.role.word())).await?;
         tx.commit().await?;
         self.announce(account);
         Ok(Joined::Yes(account))
@@ -176,6 +183,11 @@ impl Accounts {
         name: String,
         password: Secret,
     ) -> Result<Joined, Fault> {
+        match self.invitation(token).await? {
+            None => return Ok(Joined::Gone),
+            Some(invitation) if invitation.is_known => return Ok(Joined::Known),
+            Some(_) => {}
+        }
         let hash = self.0.hashing.hash(password).await?;
         let now = self.0.clock.now();
         let mut tx = self.0.store.begin().await?;
@@ -191,6 +203,25 @@ impl Accounts {
         tx.commit().await?;
         self.announce(account);
         Ok(Joined::Yes(account))
+    }
+
+    #[cfg(test)]
+    pub(super) async fn invitation_for_tests(&self, by: &SignedIn, email: &str) -> String {
+        let (token, now) = (chance::token(Kind::Invitation), self.0.clock.now());
+        let new = rows::New {
+            id: 1,
+            hash: &chance::hash(token.expose()),
+            workspace: by.workspace,
+            email,
+            role: Role::Member,
+            by: by.account,
+            now,
+            lapses_at: now.after(LIFE),
+        };
+        let mut tx = self.0.store.begin().await.unwrap();
+        rows::add(&mut tx, &new).await.unwrap();
+        tx.commit().await.unwrap();
+        token.expose().to_owned()
     }
 
     pub(super) async fn forget_invitations(&self) -> Result<u64, Fault> {

@@ -27,6 +27,7 @@ use crate::audit::Act;
 use crate::chance::{self, Kind};
 use crate::clock::Timestamp;
 use crate::http::Fault;
+use crate::http::escape::is_unshowable;
 use crate::http::words::Words;
 
 pub(super) use rows::forget;
@@ -95,15 +96,16 @@ impl Accounts {
         let mut tx = self.0.store.begin().await?;
         let state = rows::take_ceremony(&mut tx, &chance::hash(token), account, self.0.clock.now()).await?;
         tx.commit().await?;
-        let state = state.ok_or_else(|| Fault::bad("this took too long; try once more"))?;
-        Ok(serde_json::from_str(&state).map_err(anyhow::Error::from)?)
+        // One that was begun for something else is as good as none.
+        let state = state.and_then(|state| serde_json::from_str(&state).ok());
+        state.ok_or_else(|| Fault::bad("this took too long; try once more"))
     }
 
     /// Begins to make a passkey.
     pub(super) async fn begin_passkey(&self, person: &SignedIn) -> Result<Begun, Fault> {
         let known = rows::of(&mut *self.0.store.read().await?, person.account).await?;
         if known.len() >= MOST {
-            return Err(Fault::bad(format!("an account has at most {MOST} passkeys")));
+            return Err(too_many());
         }
         let known: Vec<CredentialID> = known.into_iter().map(|row| row.id).collect();
         let begun = self.party()?.start_passkey_registration(
@@ -120,10 +122,10 @@ impl Accounts {
         self.begin(Some(person.account), options, &state).await
     }
 
-    /// Keeps a new passkey.
+    /// Keeps a new passkey. Recovery codes, where the account had none.
     ///
     /// # Errors
-    /// [`Fault::Bad`] when the browser's answer is not good.
+    /// [`Fault::Bad`] when the browser's answer is not good, or there are too many.
     pub(super) async fn add_passkey(
         &self,
         person: &SignedIn,
@@ -131,11 +133,11 @@ impl Accounts {
         name: &str,
         answer: &RegisterPublicKeyCredential,
         w: &'static Words,
-    ) -> Result<(), Fault> {
+    ) -> Result<Vec<String>, Fault> {
         let state: PasskeyRegistration = self.resume(token, Some(person.account)).await?;
         let passkey =
             self.party()?.finish_passkey_registration(answer, &state).map_err(|err| refused(&err))?;
-        let name: String = name.trim().chars().filter(|c| !c.is_control()).take(60).collect();
+        let name: String = name.trim().chars().filter(|c| !is_unshowable(*c)).take(60).collect();
         let row = rows::Row {
             id: passkey.cred_id().to_vec(),
             account: person.account,
@@ -144,18 +146,46 @@ impl Accounts {
             created_at: self.0.clock.now(),
             used_at: None,
         };
+        self.keep_passkey(person, &row, w).await
+    }
+
+    async fn keep_passkey(
+        &self,
+        person: &SignedIn,
+        row: &rows::Row,
+        w: &'static Words,
+    ) -> Result<Vec<String>, Fault> {
         let mut tx = self.0.store.begin().await?;
-        match rows::add(&mut tx, &row).await {
+        super::rows::hold(&mut tx, person.account).await?;
+        // Several may have been begun while there was room for one.
+        if rows::of(&mut tx, person.account).await?.len() >= MOST {
+            return Err(too_many());
+        }
+        match rows::add(&mut tx, row).await {
             Err(failure) if crate::store::is_taken(&failure) => {
                 return Err(Fault::bad("this passkey is known already"));
             }
             added => added?,
         }
+        let codes = self.first_codes(&mut tx, person.account).await?;
         self.notice(&mut tx, person.account, w, "mail-changed-passkey-on").await?;
         self.note(&mut tx, person.entry(Act::FactorChanged).with("passkey", "on")).await?;
         tx.commit().await?;
         self.0.mail.wake();
-        Ok(())
+        Ok(codes)
+    }
+
+    #[cfg(test)]
+    pub(super) async fn passkey_for_tests(&self, person: &SignedIn, id: u8) -> Result<Vec<String>, Fault> {
+        let row = rows::Row {
+            id: vec![id],
+            account: person.account,
+            name: "Key".to_owned(),
+            credential: "{}".to_owned(),
+            created_at: self.0.clock.now(),
+            used_at: None,
+        };
+        self.keep_passkey(person, &row, crate::http::words::english()).await
     }
 
     /// A person's passkeys, the oldest first.
@@ -181,6 +211,7 @@ impl Accounts {
         w: &'static Words,
     ) -> Result<bool, Fault> {
         let mut tx = self.0.store.begin().await?;
+        super::rows::hold(&mut tx, person.account).await?;
         if !rows::remove(&mut tx, person.account, id).await? {
             return Err(Fault::NotFound);
         }
@@ -266,6 +297,10 @@ impl Accounts {
         rows::set_used(&mut tx, &row.id, &credential, self.0.clock.now()).await?;
         Ok(tx.commit().await?)
     }
+}
+
+fn too_many() -> Fault {
+    Fault::bad(format!("an account has at most {MOST} passkeys"))
 }
 
 fn read(row: &rows::Row) -> Result<Passkey, Fault> {

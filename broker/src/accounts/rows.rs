@@ -16,7 +16,8 @@ pub struct NewRow<'a> {
     pub now: Timestamp,
 }
 
-/// An account and the hash of its password.
+/// An account and the hash of its password at some moment: that of a proof, mostly.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     pub account: AccountId,
     pub hash: String,
@@ -79,6 +80,40 @@ pub async fn password(db: &mut Db, email: &str) -> Result<Option<Known>> {
     row.map(|row| Ok(Known { account: id(row.try_get("id")?)?, hash: row.try_get("password")? })).transpose()
 }
 
+/// The account of an address, disabled or not.
+pub async fn of_email(db: &mut Db, email: &str) -> Result<Option<AccountId>> {
+    let row = sqlx::query("SELECT id FROM account WHERE email = $1").bind(email).fetch_optional(db).await?;
+    row.map(|row| id(row.try_get("id")?)).transpose()
+}
+
+/// An account with the hash it has now, unless it is disabled.
+pub async fn standing(db: &mut Db, account: AccountId) -> Result<Option<Known>> {
+    let row = sqlx::query("SELECT password FROM account WHERE id = $1 AND disabled_at IS NULL")
+        .bind(account.number())
+        .fetch_optional(db)
+        .await?;
+    row.map(|row| Ok(Known { account, hash: row.try_get("password")? })).transpose()
+}
+
+/// Whether the account still has that password and is not disabled; it stays so until this transaction ends.
+pub async fn stands(db: &mut Db, known: &Known) -> Result<bool> {
+    let held = sqlx::query(
+        "UPDATE account SET epoch = epoch WHERE id = $1 AND password = $2 AND disabled_at IS NULL",
+    )
+    .bind(known.account.number())
+    .bind(&known.hash)
+    .execute(db)
+    .await?;
+    Ok(held.rows_affected() > 0)
+}
+
+/// Holds off everybody else who would change the account, until this transaction ends. First of all in it, or
+/// what is read before may be old.
+pub async fn hold(db: &mut Db, account: AccountId) -> Result<()> {
+    let sql = "UPDATE account SET epoch = epoch WHERE id = $1";
+    sqlx::query(sql).bind(account.number()).execute(db).await.map(drop)
+}
+
 pub async fn set_password(db: &mut Db, account: AccountId, hash: &str, is_short: bool) -> Result<()> {
     sqlx::query("UPDATE account SET password = $2, password_is_short = $3 WHERE id = $1")
         .bind(account.number())
@@ -89,15 +124,15 @@ pub async fn set_password(db: &mut Db, account: AccountId, hash: &str, is_short:
         .map(drop)
 }
 
-/// The same password, hashed with more work; nothing where it was changed meanwhile.
-pub async fn rehash(db: &mut Db, account: AccountId, old: &str, new: &str) -> Result<()> {
-    sqlx::query("UPDATE account SET password = $3 WHERE id = $1 AND password = $2")
-        .bind(account.number())
-        .bind(old)
+/// The same password, hashed with more work; false where it was changed meanwhile.
+pub async fn rehash(db: &mut Db, known: &Known, new: &str) -> Result<bool> {
+    let done = sqlx::query("UPDATE account SET password = $3 WHERE id = $1 AND password = $2")
+        .bind(known.account.number())
+        .bind(&known.hash)
         .bind(new)
         .execute(db)
-        .await
-        .map(drop)
+        .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// Voids everything the account approved.

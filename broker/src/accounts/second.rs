@@ -12,7 +12,8 @@ use shared::id::AccountId;
 use shared::secret::Secret;
 use totp_rs::{Algorithm, Builder, Totp};
 
-use super::{Accounts, SignedIn, passkeys};
+use super::rows::Known;
+use super::{Accounts, SignedIn, passkeys, session, wishes};
 use crate::audit::{Act, Entry};
 use crate::chance::{self, Kind};
 use crate::http::words::Words;
@@ -22,6 +23,8 @@ use crate::vault::Place;
 
 /// How long the second step may take.
 const STEP: Duration = Duration::from_secs(600);
+/// How long a secret waits for its first code.
+const WAITS: Duration = Duration::from_secs(600);
 const RECOVERY_CODES: usize = 10;
 /// Letters and digits that are not taken for each other.
 const LEGIBLE: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
@@ -49,7 +52,8 @@ impl Second {
 
 /// A sign-in whose first step is done.
 pub struct Half {
-    pub account: AccountId,
+    /// Whose, and by which password.
+    pub known: Known,
     pub next: String,
     pub is_kept: bool,
 }
@@ -68,25 +72,24 @@ impl Accounts {
         Ok(rows::second(&mut *self.0.store.read().await?, account).await?)
     }
 
-    /// Notes that the first step is done; the secret of the second one's cookie.
+    /// Notes that the first step is done; the secret of the second one's cookie. None when the account is not any
+    /// more what the first step proved.
     pub(super) async fn begin_half(
         &self,
-        account: AccountId,
+        known: &Known,
         next: &str,
         is_kept: bool,
-    ) -> Result<Secret, Fault> {
+    ) -> Result<Option<Secret>, Fault> {
         let cookie = chance::token(Kind::Step);
         let until = self.0.clock.now().after(STEP);
+        let half = Half { known: known.clone(), next: next.to_owned(), is_kept };
         let mut tx = self.0.store.begin().await?;
-        rows::add_half(
-            &mut tx,
-            &chance::hash(cookie.expose()),
-            &Half { account, next: next.to_owned(), is_kept },
-            until,
-        )
-        .await?;
+        if !super::rows::stands(&mut tx, known).await? {
+            return Ok(None);
+        }
+        rows::add_half(&mut tx, &chance::hash(cookie.expose()), &half, until).await?;
         tx.commit().await?;
-        Ok(cookie)
+        Ok(Some(cookie))
     }
 
     /// The sign-in whose second step a request belongs to. Void when the account's password or standing changed
@@ -140,15 +143,18 @@ impl Accounts {
 
     /// The secret a person is about to put into an app: the one that waits for it, or a new one.
     pub(super) async fn setup(&self, person: &SignedIn) -> Result<Setup, Fault> {
+        let now = self.0.clock.now();
         let waiting = rows::totp(&mut *self.0.store.read().await?, person.account).await?;
-        let secret = match waiting.filter(|totp| !totp.is_confirmed) {
+        // One that lies there for longer may be known to whoever was here before.
+        let is_good = |totp: &rows::Totp| !totp.is_confirmed && now.since(totp.created_at) < WAITS;
+        let secret = match waiting.filter(is_good) {
             Some(row) => self.0.vault.unseal(&row.sealed, place(person.account))?,
             None => {
                 // 160 bits, as RFC 4226 section 4 asks for: 32 characters of 5 bits.
                 let secret = Secret::from(chance::text(32, BASE32));
                 let sealed = self.0.vault.seal(&secret, place(person.account));
                 let mut tx = self.0.store.begin().await?;
-                rows::wait_for_totp(&mut tx, person.account, &sealed, self.0.clock.now()).await?;
+                rows::wait_for_totp(&mut tx, person.account, &sealed, now).await?;
                 tx.commit().await?;
                 secret
             }
@@ -178,6 +184,7 @@ impl Accounts {
     ) -> Result<Option<Vec<String>>, Fault> {
         let typed: String = typed.chars().filter(char::is_ascii_digit).collect();
         let mut tx = self.0.store.begin().await?;
+        super::rows::hold(&mut tx, person.account).await?;
         let Some(row) = rows::totp(&mut tx, person.account).await?.filter(|totp| !totp.is_confirmed) else {
             return Ok(None);
         };
@@ -192,7 +199,7 @@ impl Accounts {
     }
 
     /// Recovery codes for an account that has none; otherwise nothing.
-    async fn first_codes(&self, db: &mut Db, account: AccountId) -> Result<Vec<String>, Fault> {
+    pub(super) async fn first_codes(&self, db: &mut Db, account: AccountId) -> Result<Vec<String>, Fault> {
         if rows::second(db, account).await?.recovery > 0 {
             Ok(Vec::new())
         } else {
@@ -213,17 +220,21 @@ impl Accounts {
     }
 
     /// New recovery codes; the old ones are void.
-    pub(super) async fn new_codes(&self, person: &SignedIn) -> Result<Vec<String>, Fault> {
+    pub(super) async fn new_codes(&self, person: &SignedIn, w: &'static Words) -> Result<Vec<String>, Fault> {
         let mut tx = self.0.store.begin().await?;
+        super::rows::hold(&mut tx, person.account).await?;
         let codes = self.replace_codes(&mut tx, person.account).await?;
+        self.notice(&mut tx, person.account, w, "mail-changed-codes").await?;
         self.note(&mut tx, person.entry(Act::FactorChanged).with("recovery_codes", "new")).await?;
         tx.commit().await?;
+        self.0.mail.wake();
         Ok(codes)
     }
 
     /// Turns codes of an app off. False when the account would be left with a password too short to stand alone.
     pub(super) async fn remove_totp(&self, person: &SignedIn, w: &'static Words) -> Result<bool, Fault> {
         let mut tx = self.0.store.begin().await?;
+        super::rows::hold(&mut tx, person.account).await?;
         rows::remove_totp(&mut tx, person.account).await?;
         if !self.may_stand(&mut tx, person.account).await? {
             return Ok(false);
@@ -235,9 +246,14 @@ impl Accounts {
         Ok(true)
     }
 
-    /// Takes all second factors of an account away; for the operator, when a person lost them.
+    /// Takes all second factors of an account away, for the operator, when a person lost them; and its password and
+    /// sessions, or either alone would open it until a new one is set.
     pub async fn remove_second_factors(&self, account: AccountId) -> Result<(), Fault> {
+        let unusable = self.0.hashing.hash(chance::token(Kind::Step)).await?;
         let mut tx = self.0.store.begin().await?;
+        super::rows::set_password(&mut tx, account, &unusable, false).await?;
+        session::end_all(&mut tx, account).await?;
+        wishes::end_tokens(&mut tx, account).await?;
         rows::remove_all(&mut tx, account).await?;
         self.notice(&mut tx, account, crate::http::words::english(), "mail-changed-totp-off").await?;
         let entry = Entry::new(Act::FactorChanged).of(account).with("all", "off").with("by", "operator");
@@ -260,7 +276,9 @@ impl Accounts {
     pub(super) async fn forget_steps(&self) -> Result<u64, Fault> {
         let mut tx = self.0.store.begin().await?;
         let now = self.0.clock.now();
-        let gone = rows::forget_halves(&mut tx, now).await? + passkeys::forget(&mut tx, now).await?;
+        let gone = rows::forget_halves(&mut tx, now).await?
+            + rows::forget_waiting(&mut tx, now.millis() - WAITS.as_millis() as i64).await?
+            + passkeys::forget(&mut tx, now).await?;
         tx.commit().await?;
         Ok(gone)
     }

@@ -14,6 +14,7 @@ use http::{Method, header};
 use shared::id::{AccountId, WorkspaceId};
 use shared::secret::Secret;
 
+use super::rows::Known;
 use super::{Accounts, Role, SESSION};
 use crate::audit::{Act, Entry};
 use crate::chance::{self, Kind};
@@ -25,6 +26,8 @@ use crate::http::{Answer, Asked, Fault, csrf};
 
 pub(super) use rows::{Line, end_all, end_others};
 
+/// So many sessions an account has at most: as many as its page shows.
+const MOST: i64 = 200;
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long a password or second factor that was typed counts for what asks for it again.
@@ -173,17 +176,19 @@ impl Accounts {
         }
     }
 
-    /// A new session with a new cookie, never the one somebody may have planted (WB-01).
+    /// A new session with a new cookie, never the one somebody may have planted (WB-01). None when the account is
+    /// not any more what the person proved it to be.
     pub(super) async fn welcome(
         &self,
         asked: &Asked,
-        account: AccountId,
+        known: &Known,
         is_kept: bool,
         mut answer: Answer,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<Option<Answer>, Fault> {
         if let Some(old) = self.signed_in(asked).await? {
             self.end_session(&old).await?;
         }
+        let account = known.account;
         let (cookie, now) = (chance::token(Kind::Session), self.0.clock.now());
         let new = rows::New {
             hash: &chance::hash(cookie.expose()),
@@ -195,12 +200,16 @@ impl Accounts {
             until: Life::of(is_kept).ends(now, now),
         };
         let mut tx = self.0.store.begin().await?;
+        if !super::rows::stands(&mut tx, known).await? {
+            return Ok(None);
+        }
         rows::add(&mut tx, &new).await?;
+        rows::keep(&mut tx, account, new.hash, MOST).await?;
         self.note(&mut tx, Entry::new(Act::SignedIn).of(account).from(asked.peer.ip)).await?;
         tx.commit().await?;
         give(&mut answer, asked, &cookie, is_kept);
         super::VISIT.forget(&mut answer, &asked.site);
-        Ok(answer)
+        Ok(Some(answer))
     }
 
     /// Writes down that a sign-in was refused: the same for an address without an account, so without whose.
@@ -249,8 +258,8 @@ impl Accounts {
     /// Ends all sessions of a person, this one too, and everything they approved (WB-11).
     pub(super) async fn sign_out_everywhere(&self, person: &SignedIn) -> Result<(), Fault> {
         let mut tx = self.0.store.begin().await?;
-        end_all(&mut tx, person.account).await?;
         super::rows::take_back(&mut tx, person.account).await?;
+        end_all(&mut tx, person.account).await?;
         self.note(&mut tx, person.entry(Act::SignedOut).with("session", "all")).await?;
         tx.commit().await?;
         self.announce(person.account);

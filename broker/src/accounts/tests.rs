@@ -10,6 +10,8 @@ use super::*;
 use crate::http::{Answer, Peer, csrf};
 use crate::store::Where;
 
+mod attacks;
+
 struct Browser {
     accounts: Accounts,
     cookies: Vec<(String, String)>,
@@ -230,7 +232,8 @@ async fn over_https_the_cookie_is_for_this_host_and_goes_with_the_browser_unless
     let asked = browser.asked(Method::POST, "/sign-in", &[]);
     for (is_kept, age) in [(false, ""), (true, "; Max-Age=31536000")] {
         let answer = crate::http::see_other("/");
-        let answer = browser.accounts.welcome(&asked, ada, is_kept, answer).await.unwrap();
+        let known = browser.accounts.standing(ada).await.unwrap().unwrap();
+        let answer = browser.accounts.welcome(&asked, &known, is_kept, answer).await.unwrap().unwrap();
         let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
         let (name, rest) = cookie.split_once('=').unwrap();
         assert_eq!(name, "__Host-session", "WB-02");

@@ -15,6 +15,7 @@ use shared::secret::Secret;
 use super::{Accounts, VISIT, strength};
 use crate::chance::{self, Kind};
 use crate::http::ago::Moment;
+use crate::http::escape::is_unshowable;
 use crate::http::form::Form;
 use crate::http::page::{Frame, page};
 use crate::http::{Answer, Asked, Fault, csrf};
@@ -93,8 +94,13 @@ fn said(asked: &Asked, said: Said) -> Answer {
 /// A path of our own to go on to; anything else is `/` (WB-12).
 fn own_path(next: &str) -> &str {
     let ours =
-        next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n', '\t', '\0']);
+        next.starts_with('/') && !next.starts_with("//") && !next.contains('\\') && next.bytes().all(is_sent);
     if ours { next } else { "/" }
+}
+
+/// What an address may have in a header: printable ASCII.
+fn is_sent(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
 }
 
 fn encoded(text: &str) -> String {
@@ -150,7 +156,7 @@ pub fn wrong_with_person(name: &str, email: &str) -> Option<&'static str> {
 }
 
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().count() <= 80 && !name.chars().any(char::is_control)
+    !name.is_empty() && name.chars().count() <= 80 && !name.chars().any(is_unshowable)
 }
 
 /// The word for the first thing that is wrong with a new account.
@@ -167,7 +173,18 @@ mod tests {
         for ours in ["/", "/homes/7?x=//evil", "/oauth2/authorize?redirect_uri=https%3A%2F%2Fa"] {
             assert_eq!(own_path(ours), ours, "WB-12");
         }
-        for evil in ["//evil", "/\\evil", "https://evil", "evil", "", "/\r\nx", "/\t/evil"] {
+        for evil in [
+            "//evil",
+            "/\\evil",
+            "https://evil",
+            "evil",
+            "",
+            "/\r\nx",
+            "/\t/evil",
+            "/\u{1}",
+            "/\u{7f}",
+            "/\u{85}x",
+        ] {
             assert_eq!(own_path(evil), "/", "WB-12: {evil:?}");
         }
     }
@@ -178,6 +195,8 @@ mod tests {
         assert_eq!(wrong("Ada", "ada@example.org", "mauve teapot orbits"), None);
         for (name, email, password) in [
             ("", "a@b.example", "mauve teapot orbits"),
+            ("A\u{202e}da", "ada@example.org", "mauve teapot orbits"),
+            ("\u{200b}", "ada@example.org", "mauve teapot orbits"),
             ("Ada", "ada", "mauve teapot orbits"),
             ("Ada", "a b@c.example", "mauve teapot orbits"),
             ("Ada", "a@b.example", "short"),

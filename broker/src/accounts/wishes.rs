@@ -19,14 +19,16 @@ use super::letters::Head;
 use super::{Accounts, NewAccount, normal, session};
 use crate::audit::{Act, Entry};
 use crate::chance::{self, Kind};
+use crate::clock::Timestamp;
 use crate::http::words::{self, Words};
 use crate::http::{Asked, Fault};
+use crate::store::Db;
 
 pub(super) use rows::end_tokens;
 
 /// So many may wait to be looked at.
 const MOST: i64 = 10_000;
-/// So many letters an hour to one address, however many ask for them.
+/// So many letters of a purpose an hour to one address, however many ask for them.
 const LETTERS_AN_HOUR: i64 = 3;
 const HOUR: Duration = Duration::from_secs(3600);
 /// How often wishes of other brokers are looked for.
@@ -130,8 +132,7 @@ impl Accounts {
             Purpose::Reset => account.is_some(),
             Purpose::Register => self.0.open_registration,
         };
-        let recent = rows::recent(&mut tx, &wish.email, now.millis() - HOUR.as_millis() as i64).await?;
-        if is_wanted && recent < LETTERS_AN_HOUR {
+        if is_wanted && self.recent(&mut tx, purpose, &wish.email).await? < LETTERS_AN_HOUR {
             let token = chance::token(Kind::Mail);
             let hash = chance::hash(token.expose());
             let lapses_at = now.after(purpose.life());
@@ -158,21 +159,35 @@ impl Accounts {
         Ok(())
     }
 
-    /// A link to set a new password that goes into nobody's letter; for the operator, who passes it on.
+    /// How many letters of a purpose an address got lately. Letters of another purpose do not count, or anybody
+    /// could use up those for a new password; and of those only the ones that still help.
+    async fn recent(&self, db: &mut Db, purpose: Purpose, email: &str) -> Result<i64, Fault> {
+        let now = self.0.clock.now();
+        let since = |time: Duration| Timestamp::from_millis(now.millis() - time.as_millis() as i64);
+        Ok(match purpose {
+            Purpose::Reset => {
+                rows::recent(db, email, ["reset", "reset"], since(purpose.life()), Some(now)).await?
+            }
+            Purpose::Register => rows::recent(db, email, ["register", "known"], since(HOUR), None).await?,
+        })
+    }
+
+    /// A link to set a new password that goes into nobody's letter; for the operator, who passes it on. Works for an
+    /// account that is disabled too, and leaves it so.
     ///
     /// # Errors
     /// [`Fault::NotFound`] for an address without an account.
     pub async fn reset_link(&self, email: &str) -> Result<String, Fault> {
         let (email, now) = (normal(email), self.0.clock.now());
         let mut tx = self.0.store.begin().await?;
-        let known = super::rows::password(&mut tx, &email).await?.ok_or(Fault::NotFound)?;
+        let account = super::rows::of_email(&mut tx, &email).await?.ok_or(Fault::NotFound)?;
         let token = chance::token(Kind::Mail);
         let (hash, lapses_at) = (chance::hash(token.expose()), now.after(Purpose::Reset.life()));
         let row = rows::Token {
             hash: &hash,
             kind: Purpose::Reset.word(),
             email: &email,
-            account: Some(known.account),
+            account: Some(account),
             now,
             lapses_at,
         };
@@ -193,13 +208,20 @@ impl Accounts {
     /// Sets a new password by a link of a letter, and ends all sessions; `keep` spares programs and agents. None
     /// when the link does not work any more.
     pub(super) async fn reset(&self, token: &str, password: Secret, keep: bool) -> Result<Option<()>, Fault> {
+        let confirmed = self.confirmed(Purpose::Reset, token).await?;
+        let Some(account) = confirmed.and_then(|confirmed| confirmed.account) else { return Ok(None) };
         let is_short = super::strength::is_short(password.expose());
         let hash = self.0.hashing.hash(password).await?;
         let mut tx = self.0.store.begin().await?;
+        super::rows::hold(&mut tx, account).await?;
         let now = self.0.clock.now();
-        let confirmed = rows::spend(&mut tx, &chance::hash(token), Purpose::Reset.word(), now).await?;
-        let Some(account) = confirmed.and_then(|confirmed| confirmed.account) else { return Ok(None) };
+        if rows::spend(&mut tx, &chance::hash(token), Purpose::Reset.word(), now).await?.is_none() {
+            return Ok(None);
+        }
         super::rows::set_password(&mut tx, account, &hash, is_short).await?;
+        if !self.may_stand(&mut tx, account).await? {
+            return Err(Fault::bad("the second factor was taken away meanwhile"));
+        }
         session::end_all(&mut tx, account).await?;
         rows::end_tokens(&mut tx, account).await?;
         if !keep {
@@ -221,13 +243,20 @@ impl Accounts {
         name: String,
         password: Secret,
     ) -> Result<Option<AccountId>, Fault> {
+        if self.confirmed(Purpose::Register, token).await?.is_none() {
+            return Ok(None);
+        }
         let hash = self.0.hashing.hash(password).await?;
         let mut tx = self.0.store.begin().await?;
         let now = self.0.clock.now();
         let confirmed = rows::spend(&mut tx, &chance::hash(token), Purpose::Register.word(), now).await?;
         let Some(Confirmed { email, .. }) = confirmed else { return Ok(None) };
         let new = NewAccount { name, email, password: hash };
-        let Some(account) = self.add(&mut tx, &new).await? else { return Ok(None) };
+        let Some(account) = self.add(&mut tx, &new).await? else {
+            // The link is used up all the same: each hashes one password.
+            tx.commit().await?;
+            return Ok(None);
+        };
         self.add_workspace(&mut tx, account, &new.name).await?;
         self.note(&mut tx, Entry::new(Act::Registered).of(account).with("by", "letter")).await?;
         tx.commit().await?;
@@ -237,7 +266,7 @@ impl Accounts {
     /// Puts a letter into the outbox that tells of a change; whoever did not make it should know.
     pub(super) async fn notice(
         &self,
-        db: &mut crate::store::Db,
+        db: &mut Db,
         account: AccountId,
         w: &'static Words,
         what: &str,
@@ -246,6 +275,17 @@ impl Accounts {
         let origin = self.0.site.origin();
         let head = Head { w, to: &to, origin: &origin, lapses_at: self.0.clock.now().after(HOUR * 24) };
         Ok(self.0.mail.enqueue(db, &head.notice(what)?).await?)
+    }
+
+    #[cfg(test)]
+    pub(super) async fn token_for_tests(&self, email: &str) -> String {
+        let (token, now) = (chance::token(Kind::Mail), self.0.clock.now());
+        let (hash, lapses_at) = (chance::hash(token.expose()), now.after(HOUR));
+        let row = rows::Token { hash: &hash, kind: "register", email, account: None, now, lapses_at };
+        let mut tx = self.0.store.begin().await.unwrap();
+        rows::add_token(&mut tx, &row).await.unwrap();
+        tx.commit().await.unwrap();
+        token.expose().to_owned()
     }
 
     pub(super) async fn forget_mail_tokens(&self) -> Result<u64, Fault> {

@@ -13,6 +13,7 @@ use crate::audit::Act;
 use crate::chance;
 use crate::clock::Timestamp;
 use crate::http::Fault;
+use crate::http::escape::is_unshowable;
 use crate::store::Db;
 
 pub(super) use rows::{add_member, role_of};
@@ -42,10 +43,11 @@ pub struct Mine {
 pub struct Not(pub &'static str);
 
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().count() <= 60 && !name.chars().any(char::is_control)
+    !name.is_empty() && name.chars().count() <= 60 && !name.chars().any(is_unshowable)
 }
 
-fn missing_role() -> Fault {
+/// What whoever may not do something in a workspace is told.
+pub fn missing_role() -> Fault {
     Fault::Forbidden("insufficient_role", "an owner or admin of the workspace may do this".to_owned())
 }
 
@@ -183,6 +185,8 @@ impl Accounts {
     /// 403 `insufficient_role`, also for an owner who would leave a workspace without one.
     pub(super) async fn remove_member(&self, person: &SignedIn, target: AccountId) -> Result<(), Fault> {
         let mut tx = self.0.store.begin().await?;
+        // Or two workspaces that take them out at once would both be the last but one.
+        super::rows::hold(&mut tx, target).await?;
         let actor = self.actor(&mut tx, person).await?;
         let role = rows::role_of(&mut tx, person.workspace, target).await?.ok_or(Fault::NotFound)?;
         let may = if target == person.account { may_leave(role) } else { may_remove(actor, role) };

@@ -7,6 +7,13 @@ use std::fmt::{self, Write};
 
 use askama::filters::Escaper;
 
+/// What turns a name into something else on the page where people decide: controls, and marks that nobody sees or
+/// that turn the direction of what follows.
+pub fn is_unshowable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
 /// Escapes for texts and for attribute values in double or single quotes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Html;

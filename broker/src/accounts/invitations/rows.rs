@@ -29,6 +29,11 @@ pub struct Spent {
     pub role: Role,
 }
 
+/// Whoever invited is still there, is not shut out, and manages the workspace.
+const STANDS: &str = "EXISTS (SELECT 1 FROM member m JOIN account o ON o.id = m.account_id
+    WHERE m.workspace_id = invitation.workspace_id AND m.account_id = invitation.invited_by
+    AND m.role IN ('owner', 'admin') AND o.disabled_at IS NULL)";
+
 pub async fn add(db: &mut Db, new: &New<'_>) -> Result<()> {
     sqlx::query(
         "INSERT INTO invitation (id, token_hash, workspace_id, email, role, invited_by, created_at, expires_at)
@@ -88,15 +93,12 @@ pub async fn of(db: &mut Db, workspace: WorkspaceId, now: Timestamp) -> Result<V
 }
 
 pub async fn find(db: &mut Db, hash: &[u8], now: Timestamp) -> Result<Option<Invitation>> {
-    let row = sqlx::query(
-        "SELECT i.workspace_id, i.email, i.role, w.name AS workspace_name, a.name, k.id AS known
-         FROM invitation i JOIN workspace w ON w.id = i.workspace_id JOIN account a ON a.id = i.invited_by
-         LEFT JOIN account k ON k.email = i.email WHERE i.token_hash = $1 AND i.expires_at > $2",
-    )
-    .bind(hash)
-    .bind(now.millis())
-    .fetch_optional(db)
-    .await?;
+    let sql = sqlx::AssertSqlSafe(format!(
+        "SELECT workspace_id, invitation.email, role, w.name AS workspace_name, a.name, k.id AS known
+         FROM invitation JOIN workspace w ON w.id = workspace_id JOIN account a ON a.id = invited_by
+         LEFT JOIN account k ON k.email = invitation.email WHERE token_hash = $1 AND expires_at > $2 AND {STANDS}"
+    ));
+    let row = sqlx::query(sql).bind(hash).bind(now.millis()).fetch_optional(db).await?;
     row.map(|row| {
         Ok(Invitation {
             workspace: id(row.try_get("workspace_id")?)?,
@@ -112,13 +114,11 @@ pub async fn find(db: &mut Db, hash: &[u8], now: Timestamp) -> Result<Option<Inv
 
 /// Uses an invitation up, once.
 pub async fn spend(db: &mut Db, hash: &[u8], now: Timestamp) -> Result<Option<Spent>> {
-    let row = sqlx::query(
-        "DELETE FROM invitation WHERE token_hash = $1 AND expires_at > $2 RETURNING workspace_id, email, role",
-    )
-    .bind(hash)
-    .bind(now.millis())
-    .fetch_optional(db)
-    .await?;
+    let sql = sqlx::AssertSqlSafe(format!(
+        "DELETE FROM invitation WHERE token_hash = $1 AND expires_at > $2 AND {STANDS}
+         RETURNING workspace_id, email, role"
+    ));
+    let row = sqlx::query(sql).bind(hash).bind(now.millis()).fetch_optional(db).await?;
     row.map(|row| {
         Ok(Spent {
             workspace: id(row.try_get("workspace_id")?)?,

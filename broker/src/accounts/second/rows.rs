@@ -4,7 +4,7 @@ use shared::id::AccountId;
 use sqlx::Row as _;
 
 use super::{Half, Second};
-use crate::accounts::rows::id;
+use crate::accounts::rows::{Known, id};
 use crate::clock::Timestamp;
 use crate::store::{Db, Result};
 
@@ -12,6 +12,7 @@ use crate::store::{Db, Result};
 pub struct Totp {
     pub sealed: Vec<u8>,
     pub is_confirmed: bool,
+    pub created_at: Timestamp,
 }
 
 pub async fn second(db: &mut Db, account: AccountId) -> Result<Second> {
@@ -40,7 +41,7 @@ pub async fn add_half(db: &mut Db, hash: &[u8], half: &Half, until: Timestamp) -
          SELECT $1, id, $3, $4, epoch, $5 FROM account WHERE id = $2",
     )
     .bind(hash)
-    .bind(half.account.number())
+    .bind(half.known.account.number())
     .bind(&half.next)
     .bind(i64::from(half.is_kept))
     .bind(until.millis())
@@ -51,7 +52,7 @@ pub async fn add_half(db: &mut Db, hash: &[u8], half: &Half, until: Timestamp) -
 
 pub async fn half(db: &mut Db, hash: &[u8], now: Timestamp) -> Result<Option<Half>> {
     let row = sqlx::query(
-        "SELECT s.account_id, s.next, s.is_kept FROM sign_in s JOIN account a ON a.id = s.account_id
+        "SELECT s.account_id, s.next, s.is_kept, a.password FROM sign_in s JOIN account a ON a.id = s.account_id
          WHERE s.token_hash = $1 AND s.expires_at > $2 AND a.disabled_at IS NULL AND a.epoch = s.epoch",
     )
     .bind(hash)
@@ -60,7 +61,7 @@ pub async fn half(db: &mut Db, hash: &[u8], now: Timestamp) -> Result<Option<Hal
     .await?;
     row.map(|row| {
         Ok(Half {
-            account: id(row.try_get("account_id")?)?,
+            known: Known { account: id(row.try_get("account_id")?)?, hash: row.try_get("password")? },
             next: row.try_get("next")?,
             is_kept: row.try_get::<i64, _>("is_kept")? != 0,
         })
@@ -80,13 +81,17 @@ pub async fn forget_halves(db: &mut Db, now: Timestamp) -> Result<u64> {
 }
 
 pub async fn totp(db: &mut Db, account: AccountId) -> Result<Option<Totp>> {
-    let row = sqlx::query("SELECT sealed, confirmed_at FROM totp WHERE account_id = $1")
+    let row = sqlx::query("SELECT sealed, confirmed_at, created_at FROM totp WHERE account_id = $1")
         .bind(account.number())
         .fetch_optional(db)
         .await?;
     row.map(|row| {
         let confirmed: Option<i64> = row.try_get("confirmed_at")?;
-        Ok(Totp { sealed: row.try_get("sealed")?, is_confirmed: confirmed.is_some() })
+        Ok(Totp {
+            sealed: row.try_get("sealed")?,
+            is_confirmed: confirmed.is_some(),
+            created_at: Timestamp::from_millis(row.try_get("created_at")?),
+        })
     })
     .transpose()
 }
@@ -104,6 +109,12 @@ pub async fn wait_for_totp(db: &mut Db, account: AccountId, sealed: &[u8], now: 
     .execute(db)
     .await
     .map(drop)
+}
+
+/// Forgets secrets that wait for their first code since before then.
+pub async fn forget_waiting(db: &mut Db, before: i64) -> Result<u64> {
+    let sql = "DELETE FROM totp WHERE confirmed_at IS NULL AND created_at <= $1";
+    Ok(sqlx::query(sql).bind(before).execute(db).await?.rows_affected())
 }
 
 pub async fn confirm_totp(db: &mut Db, account: AccountId, step: i64, now: Timestamp) -> Result<()> {

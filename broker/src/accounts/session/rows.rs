@@ -89,6 +89,21 @@ pub async fn add(db: &mut Db, new: &New<'_>) -> Result<()> {
     .map(drop)
 }
 
+/// Ends all but so many of an account's sessions, and this one: those least used.
+pub async fn keep(db: &mut Db, account: AccountId, hash: &[u8], most: i64) -> Result<()> {
+    sqlx::query(
+        "DELETE FROM session WHERE account_id = $1 AND token_hash <> $2 AND token_hash NOT IN
+         (SELECT token_hash FROM session WHERE account_id = $1 AND token_hash <> $2
+          ORDER BY seen_at DESC, token_hash LIMIT $3)",
+    )
+    .bind(account.number())
+    .bind(hash)
+    .bind(most - 1)
+    .execute(db)
+    .await
+    .map(drop)
+}
+
 /// A live session. It looks at the workspace it was switched to, while its person is in that; else at the first.
 pub async fn find(db: &mut Db, hash: &[u8], now: Timestamp) -> Result<Option<Found>> {
     let row = sqlx::query(
@@ -186,19 +201,29 @@ pub async fn end(db: &mut Db, account: AccountId, hash: &[u8]) -> Result<bool> {
     Ok(done.rows_affected() > 0)
 }
 
-/// Ends all sessions but one, and sign-ins that are between their steps.
+/// Ends all sessions but one, sign-ins that are between their steps, and second factors not yet confirmed.
 pub async fn end_others(db: &mut Db, account: AccountId, hash: &[u8]) -> Result<()> {
     sqlx::query("DELETE FROM session WHERE account_id = $1 AND token_hash <> $2")
         .bind(account.number())
         .bind(hash)
         .execute(&mut *db)
         .await?;
-    let sql = "DELETE FROM sign_in WHERE account_id = $1";
-    sqlx::query(sql).bind(account.number()).execute(db).await.map(drop)
+    end_begun(db, account).await
 }
 
 pub async fn end_all(db: &mut Db, account: AccountId) -> Result<()> {
-    for sql in ["DELETE FROM session WHERE account_id = $1", "DELETE FROM sign_in WHERE account_id = $1"] {
+    let sql = "DELETE FROM session WHERE account_id = $1";
+    sqlx::query(sql).bind(account.number()).execute(&mut *db).await?;
+    end_begun(db, account).await
+}
+
+/// Ends what a session or a first step began: or a secret that a thief saw would wait for its owner.
+async fn end_begun(db: &mut Db, account: AccountId) -> Result<()> {
+    for sql in [
+        "DELETE FROM sign_in WHERE account_id = $1",
+        "DELETE FROM totp WHERE account_id = $1 AND confirmed_at IS NULL",
+        "DELETE FROM ceremony WHERE account_id = $1",
+    ] {
         sqlx::query(sql).bind(account.number()).execute(&mut *db).await?;
     }
     Ok(())

@@ -176,11 +176,15 @@ async fn change_password(accounts: &Accounts, asked: &Asked) -> Result<Answer, F
         return password_form(accounts, asked, &person, keep, wrong).await;
     }
     let tried = accounts.try_password(asked, &person.email).await?;
-    if accounts.check_password(&person.email, old).await? != Some(person.account) {
+    let old = accounts.check_password(&person.email, old).await?.filter(|old| old.account == person.account);
+    let is_changed = match old {
+        Some(old) => accounts.change_password(asked, &person, &old, new, keep).await?,
+        None => false,
+    };
+    if !is_changed {
         return password_form(accounts, asked, &person, keep, Some("account-wrong-old")).await;
     }
     accounts.forgive(tried).await?;
-    accounts.change_password(asked, &person, new, keep).await?;
     let mut answer = see_other("/account?done=password");
     accounts.renew(asked, &person, &mut answer).await?;
     Ok(answer)
@@ -212,7 +216,7 @@ async fn prove(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> {
     let next = own_path(sent.optional("next")?.unwrap_or("/account")).to_owned();
     let is_right = match sent.optional("code")? {
         Some(code) => {
-            let tried = accounts.try_code(person.account).await?;
+            let tried = accounts.try_code(asked, person.account).await?;
             let right = accounts.use_code(person.account, code).await?;
             if right {
                 accounts.forgive(tried).await?;
@@ -222,10 +226,11 @@ async fn prove(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> {
         None => {
             let tried = accounts.try_password(asked, &person.email).await?;
             let right = accounts.check_password(&person.email, typed(&sent, "password")?).await?;
-            if right == Some(person.account) {
+            let right = right.is_some_and(|known| known.account == person.account);
+            if right {
                 accounts.forgive(tried).await?;
             }
-            right == Some(person.account)
+            right
         }
     };
     if !is_right {

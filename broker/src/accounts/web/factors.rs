@@ -51,6 +51,8 @@ struct Made {
 #[derive(Serialize)]
 struct On {
     next: &'static str,
+    /// New recovery codes, shown this once.
+    codes: Vec<String>,
 }
 
 pub async fn answer(accounts: &Accounts, asked: &Asked, segments: &[&str]) -> Result<Answer, Fault> {
@@ -70,6 +72,7 @@ pub async fn answer(accounts: &Accounts, asked: &Asked, segments: &[&str]) -> Re
         }
         ("POST", ["passkeys", "begin"]) => {
             person.check(asked, None)?;
+            accounts.try_passkey(asked.peer.ip).await?;
             Ok(json(StatusCode::OK, &accounts.begin_passkey(&person).await?))
         }
         ("POST", ["passkeys", "answer"]) => add_passkey(accounts, asked, &person).await,
@@ -105,7 +108,7 @@ async fn show_totp(
 async fn confirm_totp(accounts: &Accounts, asked: &Asked, person: &SignedIn) -> Result<Answer, Fault> {
     let sent = asked.form()?;
     person.check(asked, Some(&sent))?;
-    let tried = accounts.try_code(person.account).await?;
+    let tried = accounts.try_code(asked, person.account).await?;
     let codes = accounts.confirm_totp(person, sent.optional("code")?.unwrap_or(""), asked.words()).await?;
     let Some(codes) = codes else {
         return show_totp(accounts, asked, person, Some("accounts-wrong-code")).await;
@@ -137,14 +140,15 @@ async fn new_codes(accounts: &Accounts, asked: &Asked, person: &SignedIn) -> Res
     if !accounts.second(person.account).await?.is_on() {
         return Err(Fault::NotFound);
     }
-    Ok(shown_codes(asked, person, accounts.new_codes(person).await?))
+    Ok(shown_codes(asked, person, accounts.new_codes(person, asked.words()).await?))
 }
 
 async fn add_passkey(accounts: &Accounts, asked: &Asked, person: &SignedIn) -> Result<Answer, Fault> {
     person.check(asked, None)?;
     let made: Made = asked.json()?;
-    accounts.add_passkey(person, &made.ceremony, &made.name, &made.credential, asked.words()).await?;
-    Ok(json(StatusCode::OK, &On { next: "/account?done=second#second-factor" }))
+    let (ceremony, credential) = (&made.ceremony, &made.credential);
+    let codes = accounts.add_passkey(person, ceremony, &made.name, credential, asked.words()).await?;
+    Ok(json(StatusCode::OK, &On { next: "/account?done=second#second-factor", codes }))
 }
 
 async fn remove_passkey(accounts: &Accounts, asked: &Asked, person: &SignedIn) -> Result<Answer, Fault> {

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use http::StatusCode;
+use shared::id::AccountId;
 use shared::secret::Secret;
 
 use super::{
@@ -44,6 +45,8 @@ struct InvitationPage<'a> {
     role: String,
     token: &'a str,
     person: Option<&'a SignedIn>,
+    /// They are whom it is for.
+    is_theirs: bool,
     /// This page, encoded, for whoever signs in first.
     here: String,
 }
@@ -64,6 +67,18 @@ pub async fn answer(accounts: &Accounts, asked: &Asked, segments: &[&str]) -> Re
 pub fn new_account(asked: &Asked, form: NewForm) -> Answer {
     let status = if form.wrong.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     visitors_page(asked, status, |frame| NewAccountPage { frame, form, shortest: strength::SHORTEST })
+}
+
+/// Lets whoever just made an account in.
+pub async fn welcome_new(
+    accounts: &Accounts,
+    asked: &Asked,
+    account: AccountId,
+    is_kept: bool,
+) -> Result<Answer, Fault> {
+    let known = accounts.standing(account).await?.ok_or(Fault::NotFound)?;
+    let answer = accounts.welcome(asked, &known, is_kept, see_other("/")).await?;
+    Ok(answer.unwrap_or_else(|| see_other("/sign-in")))
 }
 
 fn first_run_form(asked: &Asked, code: String) -> NewForm {
@@ -98,7 +113,7 @@ async fn first_run(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> 
         return Ok(new_account(asked, form));
     }
     match accounts.make_first(name, email, password).await? {
-        Some(account) => accounts.welcome(asked, account, true, see_other("/")).await,
+        Some(account) => welcome_new(accounts, asked, account, true).await,
         None => Err(Fault::NotFound),
     }
 }
@@ -137,6 +152,7 @@ async fn show_invitation(accounts: &Accounts, asked: &Asked) -> Result<Answer, F
         role: asked.words().say(super::members::role_word(invitation.role)),
         invitation: &invitation,
         token,
+        is_theirs: person.as_ref().is_some_and(|person| person.email == invitation.email),
         person: person.as_ref(),
         here: encoded(&format!("/invitation?token={token}")),
     };
@@ -149,7 +165,7 @@ async fn accept(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> {
     person.check(asked, Some(&sent))?;
     let token = field(&sent, "token")?;
     let workspace = accounts.invitation(&token).await?.map(|invitation| invitation.workspace);
-    match accounts.join(&token, person.account).await? {
+    match accounts.join(&token, &person).await? {
         Joined::Yes(_) => {
             if let Some(workspace) = workspace {
                 accounts.switch(&person, workspace).await?;
@@ -157,6 +173,15 @@ async fn accept(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> {
             Ok(see_other("/"))
         }
         Joined::Gone | Joined::Known => Ok(said(asked, DEAD_LINK)),
+        Joined::Other => Ok(said(
+            asked,
+            Said {
+                status: StatusCode::FORBIDDEN,
+                title: "accounts-other-title",
+                text: "accounts-other",
+                on: ("/", "accounts-to-homes"),
+            },
+        )),
     }
 }
 
@@ -170,9 +195,10 @@ async fn accept_new(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault>
         let form = NewForm { name, wrong: Some(wrong), ..invitation_form(asked, token, &invitation) };
         return Ok(new_account(asked, form));
     }
+    accounts.try_new_password(asked.peer.ip).await?;
     match accounts.join_new(&token, name, password).await? {
-        Joined::Yes(account) => accounts.welcome(asked, account, false, see_other("/")).await,
-        Joined::Gone => Ok(said(asked, DEAD_LINK)),
+        Joined::Yes(account) => welcome_new(accounts, asked, account, false).await,
+        Joined::Gone | Joined::Other => Ok(said(asked, DEAD_LINK)),
         Joined::Known => Ok(said(
             asked,
             Said {

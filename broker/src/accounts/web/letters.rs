@@ -5,7 +5,7 @@
 use askama::Template;
 use http::StatusCode;
 
-use super::joining::{NewForm, new_account};
+use super::joining::{NewForm, new_account, welcome_new};
 use super::{Accounts, DEAD_LINK, Said, check_visitor, field, said, typed, visitors_page, wrong_with};
 use crate::accounts::strength;
 use crate::accounts::wishes::Purpose;
@@ -128,6 +128,7 @@ async fn reset(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> {
             wrong,
         }));
     }
+    accounts.try_new_password(asked.peer.ip).await?;
     match accounts.reset(&token, password, sent.optional("keep")?.is_some()).await? {
         Some(()) => Ok(see_other("/sign-in?done=reset")),
         None => Ok(said(asked, DEAD_LINK)),
@@ -168,8 +169,9 @@ async fn register(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> {
         let form = NewForm { name, wrong: Some(wrong), ..register_form(asked, token, confirmed.email) };
         return Ok(new_account(asked, form));
     }
+    accounts.try_new_password(asked.peer.ip).await?;
     match accounts.register(&token, name, password).await? {
-        Some(account) => accounts.welcome(asked, account, false, see_other("/")).await,
+        Some(account) => welcome_new(accounts, asked, account, false).await,
         None => Ok(said(asked, DEAD_LINK)),
     }
 }

@@ -3,12 +3,12 @@
 use askama::Template;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use shared::id::AccountId;
 use shared::secret::Secret;
 use tracing::info;
 use webauthn_rs::prelude::PublicKeyCredential;
 
 use super::{Accounts, check_visitor, encoded, field, own_path, typed, visitors_page};
+use crate::accounts::rows::Known;
 use crate::accounts::second::Half;
 use crate::accounts::{STEP, password};
 use crate::http::page::Frame;
@@ -34,6 +34,8 @@ struct SignInPage {
 #[template(path = "accounts/second.html")]
 struct SecondPage {
     frame: Frame,
+    /// Codes of an app, or only recovery codes.
+    has_app: bool,
     has_codes: bool,
     has_passkeys: bool,
     wrong: Option<&'static str>,
@@ -124,32 +126,36 @@ async fn first_step(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault>
     let password = typed(&sent, "password")?;
     let tried = accounts.try_password(asked, &email).await?;
     let fits = !email.is_empty() && password.expose().len() <= password::LONGEST;
-    let account = if fits { accounts.check_password(&email, password).await? } else { None };
-    let Some(account) = account else {
+    let known = if fits { accounts.check_password(&email, password).await? } else { None };
+    let answer = match known {
+        Some(known) => first_step_done(accounts, asked, &known, &next, is_kept).await?,
+        None => None,
+    };
+    let Some(answer) = answer else {
         info!(peer = %asked.peer.ip, "a sign-in was refused");
         accounts.note_refusal(asked).await?;
         let typed = Typed { next, email, is_kept };
         return Ok(form(accounts, asked, typed, Some("accounts-wrong-password"), None));
     };
     accounts.forgive(tried).await?;
-    first_step_done(accounts, asked, account, &next, is_kept).await
+    Ok(answer)
 }
 
-/// In, or on to the second step.
+/// In, or on to the second step; nowhere when the password was changed while it was compared.
 async fn first_step_done(
     accounts: &Accounts,
     asked: &Asked,
-    account: AccountId,
+    known: &Known,
     next: &str,
     is_kept: bool,
-) -> Result<Answer, Fault> {
-    if !accounts.second(account).await?.is_on() {
-        return accounts.welcome(asked, account, is_kept, see_other(next)).await;
+) -> Result<Option<Answer>, Fault> {
+    if !accounts.second(known.account).await?.is_on() {
+        return accounts.welcome(asked, known, is_kept, see_other(next)).await;
     }
-    let cookie = accounts.begin_half(account, next, is_kept).await?;
+    let Some(cookie) = accounts.begin_half(known, next, is_kept).await? else { return Ok(None) };
     let mut answer = see_other("/sign-in/second");
     STEP.set(&mut answer, &asked.site, &cookie, None);
-    Ok(answer)
+    Ok(Some(answer))
 }
 
 /// The sign-in whose second step this is.
@@ -163,11 +169,12 @@ async fn second_form(
     half: &Half,
     wrong: Option<&'static str>,
 ) -> Result<Answer, Fault> {
-    let second = accounts.second(half.account).await?;
+    let second = accounts.second(half.known.account).await?;
     let status = if wrong.is_some() { StatusCode::FORBIDDEN } else { StatusCode::OK };
     Ok(visitors_page(asked, status, |frame| SecondPage {
         frame,
-        has_codes: second.totp,
+        has_app: second.totp,
+        has_codes: second.totp || second.recovery > 0,
         has_passkeys: second.passkeys > 0 && accounts.has_passkeys(),
         wrong,
     }))
@@ -182,9 +189,9 @@ async fn second_step(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault
     let sent = asked.form()?;
     check_visitor(asked, Some(&sent))?;
     let (cookie, half) = half(accounts, asked).await?;
-    let tried = accounts.try_code(half.account).await?;
-    if !accounts.use_code(half.account, sent.optional("code")?.unwrap_or("")).await? {
-        info!(account.id = %half.account, "a second step was refused");
+    let tried = accounts.try_code(asked, half.known.account).await?;
+    if !accounts.use_code(half.known.account, sent.optional("code")?.unwrap_or("")).await? {
+        info!(account.id = %half.known.account, "a second step was refused");
         return second_form(accounts, asked, &half, Some("accounts-wrong-code")).await;
     }
     accounts.forgive(tried).await?;
@@ -203,7 +210,8 @@ async fn through(
     if !accounts.end_half(cookie).await? {
         return Err(Fault::SignIn("/".to_owned()));
     }
-    let mut answer = accounts.welcome(asked, half.account, half.is_kept, answer).await?;
+    let welcome = accounts.welcome(asked, &half.known, half.is_kept, answer).await?;
+    let mut answer = welcome.ok_or_else(|| Fault::SignIn("/".to_owned()))?;
     STEP.forget(&mut answer, &asked.site);
     Ok(answer)
 }
@@ -218,26 +226,25 @@ async fn by_passkey(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault>
     check_visitor(asked, None)?;
     let shown: Shown = asked.json()?;
     let account = accounts.anyone(&shown.ceremony, &shown.credential).await?;
-    if accounts.epoch(account).await?.is_none() {
-        // Disabled: the same words as for a passkey that nobody has.
-        return Err(Fault::bad("this passkey opens no account here"));
-    }
+    // Disabled: the same words as for a passkey that nobody has.
+    let unknown = || Fault::bad("this passkey opens no account here");
+    let known = accounts.standing(account).await?.ok_or_else(unknown)?;
     let next = own_path(&shown.next).to_owned();
-    accounts.welcome(asked, account, shown.keep, json(StatusCode::OK, &On { next })).await
+    accounts.welcome(asked, &known, shown.keep, json(StatusCode::OK, &On { next })).await?.ok_or_else(unknown)
 }
 
 async fn begin_second(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> {
     check_visitor(asked, None)?;
     let (_, half) = half(accounts, asked).await?;
     accounts.try_passkey(asked.peer.ip).await?;
-    Ok(json(StatusCode::OK, &accounts.begin_second(half.account).await?))
+    Ok(json(StatusCode::OK, &accounts.begin_second(half.known.account).await?))
 }
 
 async fn second_by_passkey(accounts: &Accounts, asked: &Asked) -> Result<Answer, Fault> {
     check_visitor(asked, None)?;
     let (cookie, half) = half(accounts, asked).await?;
     let shown: Shown = asked.json()?;
-    accounts.second_by_passkey(half.account, &shown.ceremony, &shown.credential).await?;
+    accounts.second_by_passkey(half.known.account, &shown.ceremony, &shown.credential).await?;
     let on = json(StatusCode::OK, &On { next: half.next.clone() });
     through(accounts, asked, &cookie, half, on).await
 }

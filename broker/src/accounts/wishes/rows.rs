@@ -64,13 +64,26 @@ pub async fn take(db: &mut Db, id: i64) -> Result<bool> {
     Ok(taken.rows_affected() > 0)
 }
 
-pub async fn recent(db: &mut Db, email: &str, since: i64) -> Result<i64> {
-    sqlx::query("SELECT COUNT(*) AS letters FROM mail_token WHERE email = $1 AND created_at > $2")
-        .bind(email)
-        .bind(since)
-        .fetch_one(db)
-        .await?
-        .try_get("letters")
+/// How many letters of those kinds an address got since then; with `alive`, whose links still work at that moment.
+pub async fn recent(
+    db: &mut Db,
+    email: &str,
+    kinds: [&str; 2],
+    since: Timestamp,
+    alive: Option<Timestamp>,
+) -> Result<i64> {
+    sqlx::query(
+        "SELECT COUNT(*) AS letters FROM mail_token
+         WHERE email = $1 AND kind IN ($2, $3) AND created_at > $4 AND expires_at > $5",
+    )
+    .bind(email)
+    .bind(kinds[0])
+    .bind(kinds[1])
+    .bind(since.millis())
+    .bind(alive.map_or(-1, Timestamp::millis))
+    .fetch_one(db)
+    .await?
+    .try_get("letters")
 }
 
 pub async fn add_token(db: &mut Db, token: &Token<'_>) -> Result<()> {

@@ -10,6 +10,7 @@ use shared::oauth::{Scope, Scopes};
 
 use super::{Client, ClientKind, GrantType, LONGEST_ID};
 use crate::chance;
+use crate::http::escape::is_unshowable;
 
 /// The one address of Home Assistant's application credentials: it leads on to the person's own instance.
 pub const HOME_ASSISTANT: &str = "https://my.home-assistant.io/redirect/oauth";
@@ -136,7 +137,7 @@ impl Registration {
     /// The first thing that is unfit.
     pub fn check(self) -> Result<Client, Unfit> {
         let name = self.name.trim().to_owned();
-        if name.is_empty() || name.chars().count() > 80 || name.chars().any(unshowable) {
+        if name.is_empty() || name.chars().count() > 80 || name.chars().any(is_unshowable) {
             return Err(Unfit::Name);
         }
         let operators = self.kind == ClientKind::ResourceServer;
@@ -210,13 +211,6 @@ impl Registration {
         }
         Ok(scopes)
     }
-}
-
-/// What turns a name into something else on the page where people decide: controls, and marks that turn the
-/// direction of what follows.
-fn unshowable(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn is_id(id: &str) -> bool {
