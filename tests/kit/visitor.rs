@@ -3,6 +3,7 @@
 
 mod form;
 
+use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
@@ -59,6 +60,12 @@ impl Visitor {
     /// The same, but reads another language, for example `zh-TW`.
     pub fn reading(mut self, language: &'static str) -> Self {
         self.language = language;
+        self
+    }
+
+    /// The same at another address of loopback: for the broker somebody from another place.
+    pub fn living_at(mut self, place: Ipv4Addr) -> Self {
+        self.http = crate::http_client_from(place);
         self
     }
 

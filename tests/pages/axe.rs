@@ -33,3 +33,11 @@ async fn source() -> String {
     let source = fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js")).unwrap();
     format!("{source}; window.axe = axe;")
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn axe_sees_what_is_wrong() {
+    let browser = Browser::start().await.unwrap();
+    browser.open("data:text/html,<title>Wrong</title><main><input><img src=a.png></main>").await.unwrap();
+    let found = violations(&browser).await;
+    assert!(found.iter().any(|one| one.contains("image-alt")), "{found:?}");
+}

@@ -12,6 +12,7 @@ mod look;
 mod names;
 mod owner;
 mod people;
+mod programs;
 mod speed;
 
 use kit::world::{Database, World};

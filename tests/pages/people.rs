@@ -1,5 +1,7 @@
 //! The account's own pages: passkeys with Chromium's virtual authenticator, codes, members, workspaces.
 
+use std::time::Duration;
+
 use kit::browser::Browser;
 use kit::owner::Identity;
 use serde_json::json;
@@ -40,6 +42,9 @@ async fn a_passkey_is_made_and_opens_the_door_alone_and_as_the_second_step() {
     browser.until_text("My phone").await.unwrap();
     browser.until_text("You have none. Make some").await.unwrap();
     survey(&browser, "account-passkeys").await;
+    browser.click("form[action='/account/second-factor/codes'] button").await.unwrap();
+    until_at(&browser, "/codes").await;
+    survey(&browser, "account-codes").await;
     assert_quiet(&browser).await;
 
     // Alone, without a word typed, and on to where one wanted to go.
@@ -91,6 +96,9 @@ async fn the_accounts_pages_look_well() {
     show("/account/password", "account-password").await;
     show("/account/second-factor", "account-totp").await;
     show("/members", "members-alone").await;
+    world.clock().turn(Duration::from_secs(11 * 60));
+    show("/account/passkeys/new", "account-prove").await;
+    browser.open(&format!("{}/members", world.origin())).await.unwrap();
     browser.fill("#email", "bob@example.org").await.unwrap();
     browser.press("Send the invitation").await.unwrap();
     browser.until_text("The invitation is on its way").await.unwrap();

@@ -7,6 +7,7 @@ mod offering;
 mod program;
 mod secrets;
 mod secure;
+mod timing;
 mod storms;
 mod ways_in;
 

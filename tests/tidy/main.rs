@@ -9,6 +9,7 @@ mod ladder;
 mod places;
 mod shape;
 mod twins;
+mod visited;
 
 use kit::tree::{File, tree};
 

@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use std::sync::atomic::Ordering;
+
 use http::{HeaderMap, Method, StatusCode, header};
 
 use super::*;
@@ -244,4 +246,22 @@ async fn over_https_the_cookie_is_for_this_host_and_goes_with_the_browser_unless
         assert_eq!(attributes.contains("Max-Age"), is_kept, "WB-11: {attributes}");
         assert!(attributes.contains(age.trim_start_matches("; ")), "WB-11: {attributes}");
     }
+}
+
+#[tokio::test]
+async fn whoever_has_no_account_costs_what_a_wrong_password_costs() {
+    let mut browser = Browser::new().await;
+    browser.first_run().await;
+    browser.cookies.clear();
+    browser.get("/sign-in").await.unwrap();
+    let compared = browser.accounts.0.hashing.compared.clone();
+    let mut answers = vec![];
+    for email in ["ada@example.org", "nobody@example.org"] {
+        let before = compared.load(Ordering::Relaxed);
+        let answer =
+            browser.post("/sign-in", &[("email", email), ("password", "not the password")]).await.unwrap();
+        assert_eq!(compared.load(Ordering::Relaxed) - before, 1, "WB-05: {email}");
+        answers.push(answer.status());
+    }
+    assert_eq!(answers, [StatusCode::FORBIDDEN; 2], "WB-05");
 }

@@ -59,7 +59,7 @@ kit::stories! {
         let fields: Vec<_> = form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let signed_in = visitor.post("/sign-in", &fields).await.unwrap();
         let cookies = signed_in.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap());
-        let session = cookies.filter(|line| line.starts_with("__Host-session=")).last().unwrap();
+        let session = cookies.rev().find(|line| line.starts_with("__Host-session=")).unwrap();
         for attribute in ["; Path=/", "; Secure", "; HttpOnly", "; SameSite=Lax"] {
             assert!(session.contains(attribute), "WB-02: {attribute} is missing");
         }
