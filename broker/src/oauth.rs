@@ -41,9 +41,10 @@
 //!     everything it hangs on. 3. What is good is described; all else is `{"active":false}`.
 //!
 //! **Who may ask.** Clients are registered by owners (`/clients`) and by the operator; nobody registers one by
-//! protocol (RFC 7591), so every redirect URI was vouched for by somebody known, and an error may be sent there
-//! before anybody has signed in (AZ-24). A client that a workspace registered may ask every account, as people
-//! expect of a program they come across; the consent page says which workspace it is of. Without a person it
+//! protocol (RFC 7591), so every redirect URI was vouched for by somebody known. To those that the operator
+//! registered an error may be sent before anybody has signed in; to a workspace's own, after that only (AZ-24). A
+//! client that a workspace registered may ask every account, as people expect of a program they come across; the
+//! consent page says which workspace it is of. Without a person it
 //! sees that workspace alone (O8). Pushed requests (RFC 9126) and DPoP (RFC 9449) are not offered.
 //!
 //! **For whom.** There is one resource server, the broker itself: every token's audience is the issuer (BR-07),

@@ -48,7 +48,13 @@ impl OAuth {
         };
         let wanted = match self.is_for_us(&form).and_then(|()| Wanted::read(&form, &request.client)) {
             Ok(wanted) => wanted,
-            Err(refusal) => return Ok(self.refuse(&request, refusal)),
+            Err(refusal) => {
+                // Whoever may register in a workspace could else send strangers anywhere under our name (AZ-24).
+                if request.client.workspace.is_some() && self.0.accounts.signed_in(asked).await?.is_none() {
+                    return Err(Fault::SignIn(format!("{}?{}", asked.path, asked.query)));
+                }
+                return Ok(self.refuse(&request, refusal));
+            }
         };
         let person = self.0.accounts.signed_in(asked).await?;
         let person = person.ok_or_else(|| Fault::SignIn(request.here(&wanted)))?;

@@ -34,6 +34,30 @@ async fn nobody_registers_a_client_by_protocol() {
         provider.request(&[("scope", Some("nonsense")), ("redirect_uri", Some("https://evil.example/"))]);
     let said = provider.get(None, &format!("{}?{evil}", path::AUTHORIZE)).await;
     assert_eq!((said.status, said.header("location")), (StatusCode::BAD_REQUEST, ""), "AZ-24, AZ-05");
+
+    // A workspace's own client is told only once somebody has signed in: or its owner could send strangers
+    // anywhere under our name.
+    let ada = provider.person("owner").await;
+    let wanted = Registration {
+        name: "Shop".to_owned(),
+        kind: ClientKind::HomeAssistant,
+        workspace: Some(ada.workspace),
+        redirect_uris: vec![],
+        grants: None,
+        scopes: None,
+        is_confidential: None,
+        id: Some("shop".to_owned()),
+        by_operator: false,
+    };
+    let clients = Clients::new(provider.store.clone(), provider.clock.clone());
+    clients.add(wanted, &Doer::default()).await.unwrap();
+    let wrong =
+        [("client_id", Some("shop")), ("redirect_uri", Some(HOME_ASSISTANT)), ("scope", Some("nonsense"))];
+    let target = format!("{}?{}", path::AUTHORIZE, provider.request(&wrong));
+    let stranger = provider.get(None, &target).await;
+    assert!(stranger.header("location").starts_with("/sign-in?next="), "AZ-24: {stranger:?}");
+    let said = provider.get(Some(&ada), &target).await;
+    assert!(said.header("location").starts_with(HOME_ASSISTANT), "AZ-09: {said:?}");
 }
 
 /// How many of the characters of some tokens differ from one to the next, in bits.
