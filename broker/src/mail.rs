@@ -171,7 +171,7 @@ impl Mail {
 
     #[cfg(test)]
     pub(crate) async fn waiting(&self) -> i64 {
-        rows::count(&mut *self.0.store.read().await.unwrap()).await.unwrap()
+        rows::count(&mut self.0.store.read().await.unwrap()).await.unwrap()
     }
 
     async fn claim(&self, row: &rows::Waiting) -> Result<bool> {
