@@ -90,7 +90,7 @@ settings! {
     password_memory_mib: u32, "LATCHKEY_PASSWORD_MEMORY_MIB", "MIB";
     /// The server that sends letters: smtps://NAME:PASSWORD@HOST, or smtp://…?tls=required; without it they become files in `mail` in the data folder
     smtp_url: String, "LATCHKEY_SMTP_URL", "URL";
-    /// Who letters are from [default: Latchkey <latchkey@ the public address's host>]
+    /// Who letters are from [default: Latchkey, at the public address's host]
     mail_from: String, "LATCHKEY_MAIL_FROM", "ADDRESS";
     /// Let anybody with an email address make an account; otherwise an invitation is needed [default: false]
     open_registration: bool, "LATCHKEY_OPEN_REGISTRATION", "BOOL";

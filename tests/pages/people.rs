@@ -38,9 +38,12 @@ async fn a_passkey_is_made_and_opens_the_door_alone_and_as_the_second_step() {
     survey(&browser, "account-passkey").await;
     browser.fill("#name", "My phone").await.unwrap();
     browser.press("Make a passkey").await.unwrap();
+    browser.until_text("Your recovery codes").await.unwrap();
+    survey(&browser, "account-passkey-codes").await;
+    browser.press("I have kept them").await.unwrap();
     until_at(&browser, "done=second").await;
     browser.until_text("My phone").await.unwrap();
-    browser.until_text("You have none. Make some").await.unwrap();
+    browser.until_text("For the day your phone is lost").await.unwrap();
     survey(&browser, "account-passkeys").await;
     browser.click("form[action='/account/second-factor/codes'] button").await.unwrap();
     until_at(&browser, "/codes").await;

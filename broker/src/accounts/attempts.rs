@@ -53,11 +53,12 @@ const CODE: Rule = Rule::Growing {
     most: Duration::from_secs(900),
     quiet: Duration::from_secs(24 * 3600),
 };
-/// At one account from everywhere: whoever knows the password slows its person down, and never shuts them out.
+/// At one account from all places its person was never signed in from: whoever knows the password gets 1440
+/// guesses a day out of however many places, and slows its person down somewhere new, and nowhere else.
 const CODES: Rule = Rule::Growing {
     free: 20,
     first: Duration::from_secs(1),
-    most: Duration::from_secs(5),
+    most: MINUTE,
     quiet: Duration::from_secs(24 * 3600),
 };
 /// Letters that a place may ask for.
@@ -162,9 +163,11 @@ impl Accounts {
 
     /// Counts a try at the second step of an account, whose first step is done.
     pub(super) async fn try_code(&self, asked: &Asked, account: AccountId) -> Result<Try, Fault> {
-        let at_place = format!("{}|{account}", place(asked.peer.ip));
-        let gates =
-            vec![Gate::new(CODE, "code at place", &at_place), Gate::new(CODES, "code", &account.to_string())];
+        let from = place(asked.peer.ip).to_string();
+        let mut gates = vec![Gate::new(CODE, "code at place", &format!("{from}|{account}"))];
+        if !rows::signed_in_from(&mut *self.0.store.read().await?, account, &from).await? {
+            gates.push(Gate::new(CODES, "code", &account.to_string()));
+        }
         self.take(gates).await
     }
 

@@ -1,5 +1,6 @@
 //! The rows of failed tries.
 
+use shared::id::AccountId;
 use sqlx::Row as _;
 
 use super::Count;
@@ -15,6 +16,16 @@ pub async fn was_here(db: &mut Db, email: &str, ip: &str) -> Result<bool> {
     .bind(ip)
     .fetch_optional(db)
     .await?;
+    Ok(row.is_some())
+}
+
+/// Whether an account has a session that began at a place.
+pub async fn signed_in_from(db: &mut Db, account: AccountId, ip: &str) -> Result<bool> {
+    let row = sqlx::query("SELECT 1 FROM session WHERE account_id = $1 AND ip = $2 LIMIT 1")
+        .bind(account.number())
+        .bind(ip)
+        .fetch_optional(db)
+        .await?;
     Ok(row.is_some())
 }
 
