@@ -108,7 +108,13 @@ async fn only_a_proved_client_asks_in_its_own_name_and_for_what_is_its() {
         assert_eq!(ask(scope).await.error(), (400, "invalid_scope".into()), "{scope} (CC-03)");
     }
     let agent = provider.token(&[("grant_type", "client_credentials"), ("client_id", AGENT_CLIENT_ID)]).await;
-    assert_eq!(agent.error(), (400, "unauthorized_client".into()), "CC-01, TK-11");
+    assert_eq!(agent.error(), (400, "unauthorized_client".into()), "CC-01");
+    // One that proves who it is, and was registered for other grants.
+    provider.client("other", Some("s3cret")).await;
+    let other = [("grant_type", "client_credentials"), ("client_id", "other"), ("client_secret", "s3cret")];
+    assert_eq!(provider.token(&other).await.error(), (400, "unauthorized_client".into()), "TK-11");
+    let device = provider.ask_as(&service, path::DEVICE_AUTHORIZATION, &[("scope", "smarthome:read")]).await;
+    assert_eq!(device.error(), (400, "unauthorized_client".into()), "TK-11");
     let bare = provider.token(&[("grant_type", "client_credentials"), ("client_id", &service.id)]).await;
     assert_eq!(bare.error(), (401, "invalid_client".into()), "CC-01, TK-19");
     // Even if a public client were written down with the grant.
