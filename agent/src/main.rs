@@ -10,7 +10,11 @@ use agent::net;
 use anyhow::{Context, Result};
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt};
 
 /// Wrong usage; clap uses the same code.
 const USAGE: u8 = 2;
@@ -58,11 +62,11 @@ fn start_runtime() -> Result<Runtime> {
 
 fn log_to_stderr() {
     let filter = EnvFilter::try_new(config::log_filter()).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
-        .init();
+    // At its most talkative this library writes down what it sends, bearer tokens included.
+    let quiet = filter_fn(|what| *what.level() < Level::TRACE || !what.target().starts_with("tungstenite"));
+    let lines = fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
+    // Filters of the whole, not of the layer: a layer's own loses lines where a library only asks whether it may log.
+    tracing_subscriber::registry().with(filter).with(quiet).with(lines).init();
 }
 
 fn complain(err: &anyhow::Error, code: u8) -> ExitCode {

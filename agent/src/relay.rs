@@ -52,6 +52,9 @@ pub enum Over {
     /// The owner withdrew the consent, or the pairing lapsed.
     #[error("the broker no longer knows this agent: pair it again")]
     MustPair,
+    /// The owner paired another agent with this home.
+    #[error("another agent was paired with this home and took over: pair this one again to take it back")]
+    TakenOver,
     /// The owner deleted the home.
     #[error("the home was deleted at the broker: pair again to give this Home Assistant another")]
     HomeGone,
@@ -92,6 +95,7 @@ impl Relay {
             self.home_assistant.watch(BTreeSet::new());
             let (wait, reason) = match ended {
                 Ended::Gone => return Over::HomeGone,
+                Ended::TakenOver => return Over::TakenOver,
                 Ended::Replaced => {
                     (WAIT_AFTER_REPLACED, "another agent of this home took its place".to_owned())
                 }
@@ -127,6 +131,11 @@ impl Relay {
             Ended::Unauthorized => match self.cloud.renewed(Some(&token)).await {
                 Ok(_) => Ended::Unauthorized,
                 Err(err) => err.into(),
+            },
+            // By this very pairing, used twice, or by one that ended it: the broker knows.
+            Ended::Replaced => match self.cloud.renewed(Some(&token)).await {
+                Err(CloudError::MustPair) => Ended::TakenOver,
+                _ => Ended::Replaced,
             },
             other => other,
         }

@@ -1,9 +1,15 @@
-// Keeps the lights and "last used" of the dashboard fresh: asks every 5 s while the page is seen.
+// Keeps the lights, the outages and "last used" of the dashboard fresh: asks every 5 s while the page is seen.
+//
+// It asks, and does not hold a stream open: a browser opens six connections to one origin over HTTP/1.1, so a few
+// tabs with a stream each would leave none for the pages themselves; a question also finds out that one was signed
+// out. An answer costs the server next to nothing: the lights lie in its memory.
 import { say } from './time.js';
 
 const root = document.querySelector('[data-live]');
 const EVERY = 5000;
-const MOST = 60_000;
+const MOST = 30_000;
+const SLOW = 4000;
+const stale = root?.querySelector('[data-stale]');
 let wait = EVERY;
 let timer;
 
@@ -23,9 +29,36 @@ function hop(element, light) {
   words.className = light.colour;
   text(words, light.words);
   moment(element.querySelector('[data-since]'), light.since);
-  const detail = element.querySelector('[data-detail]');
-  detail.hidden = !light.detail;
-  text(detail, light.detail ?? '');
+  for (const part of ['why', 'help', 'detail']) optional(element.querySelector(`[data-${part}]`), light[part]);
+}
+
+function optional(element, words) {
+  if (!element) return;
+  element.hidden = !words;
+  text(element.querySelector('bdi') ?? element, words ?? '');
+}
+
+/** The outages are few: the list is made anew when anything about it has changed. */
+function past({ lines, next, mark }) {
+  const list = root.querySelector('[data-past]');
+  if (!list || list.dataset.past === mark) return;
+  list.dataset.past = mark;
+  const pattern = root.querySelector('[data-past-line]').content;
+  list.replaceChildren(...lines.map((line) => outage(pattern.cloneNode(true), line)));
+  list.hidden = lines.length === 0;
+  root.querySelector('[data-past-none]').hidden = lines.length > 0;
+  root.querySelector('[data-past-more]').hidden = next === null;
+}
+
+function outage(piece, line) {
+  piece.querySelector('[data-light]').className = line.colour;
+  text(piece.querySelector('[data-words]'), line.words);
+  text(piece.querySelector('[data-name]'), line.name);
+  text(piece.querySelector('[data-lasted]'), line.lasted);
+  moment(piece.querySelector('[data-at]'), line.at);
+  text(piece.querySelector('[data-why]'), line.why ?? '');
+  optional(piece.querySelector('[data-detail]'), line.detail);
+  return piece;
 }
 
 function used(element, at) {
@@ -43,6 +76,7 @@ function show(now) {
     const element = root.querySelector(`[data-hop="${CSS.escape(key)}"]`);
     if (element) hop(element, light);
   }
+  if (now.past) past(now.past);
   for (const [id, at] of Object.entries(now.used)) {
     const element = root.querySelector(`[data-used="${CSS.escape(id)}"]`);
     if (element) used(element, at);
@@ -67,6 +101,7 @@ function once() {
 async function ask() {
   clearTimeout(timer);
   if (document.hidden) return;
+  const slow = setTimeout(() => { if (stale) stale.hidden = false; }, SLOW);
   try {
     const answer = await fetch(root.dataset.live, { headers: { accept: 'application/json' }, cache: 'no-store', signal: AbortSignal.timeout(10_000) });
     // Signed out meanwhile, or the home is gone: the page itself says so.
@@ -74,8 +109,12 @@ async function ask() {
     if (!answer.ok) throw new Error(String(answer.status));
     show(await answer.json());
     wait = EVERY;
+    if (stale) stale.hidden = true;
   } catch {
     wait = Math.min(wait * 2, MOST);
+    if (stale) stale.hidden = false;
+  } finally {
+    clearTimeout(slow);
   }
   timer = setTimeout(ask, wait * (0.9 + Math.random() / 5));
 }

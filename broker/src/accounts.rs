@@ -30,7 +30,7 @@ mod workspaces;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use shared::id::AccountId;
+use shared::id::{AccountId, WorkspaceId};
 use shared::secret::Secret;
 use tokio::sync::{Notify, broadcast};
 use webauthn_rs::Webauthn;
@@ -48,7 +48,7 @@ pub use password::Hashing;
 use password::Verdict;
 pub use role::{Caller, Membership, Role};
 use rows::Known;
-pub use rows::Line;
+pub use rows::{Line, Reader};
 pub use session::SignedIn;
 
 /// So many changes may wait for a listener before it lags, and has to look at everything.
@@ -159,6 +159,11 @@ impl Accounts {
     /// All accounts, by address; for the operator.
     pub async fn all(&self) -> Result<Vec<Line>, Fault> {
         Ok(rows::all(&mut *self.0.store.read().await?).await?)
+    }
+
+    /// Who looks after a workspace: its owners and admins, to be written to.
+    pub async fn managers(&self, db: &mut Db, workspace: WorkspaceId) -> Result<Vec<Reader>, Fault> {
+        Ok(rows::managers(db, workspace).await?)
     }
 
     /// The account of an address, disabled or not; for the operator.
@@ -340,12 +345,7 @@ impl Accounts {
     pub(crate) fn for_tests(store: Store, clock: Clock, site: Arc<Site>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let vault = Vault::open(&folder.path().join("keys")).unwrap();
-        let settings = crate::mail::Settings {
-            smtp: None,
-            from: "Latchkey <latchkey@key.example>".to_owned(),
-            folder: folder.path().join("mail"),
-        };
-        let mail = Mail::new(&settings, store.clone(), clock.clone(), vault.clone()).unwrap();
+        let mail = Mail::for_tests(&store, &clock);
         Self::new(Parts {
             store,
             clock,

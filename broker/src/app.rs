@@ -17,7 +17,8 @@ use crate::accounts::{self, Accounts};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::dashboard::Dashboard;
-use crate::homes::Homes;
+use crate::homes::{Homes, Provided};
+use crate::http::certificate::{self, Certificate, Files};
 use crate::http::serve::{self, Body, Dispatch, Serving};
 use crate::http::{Answer, Peer, Routes, Site, assets, empty, otherwise, routes};
 use crate::janitor;
@@ -25,8 +26,10 @@ use crate::mail::Mail;
 use crate::oauth::OAuth;
 use crate::portal::{self, Portal};
 use crate::relay::{self, Relay};
+use crate::sealed;
 use crate::store::Store;
 use crate::tunnels::direct::Direct;
+use crate::tunnels::provider::{self, Provider};
 use crate::tunnels::{self, Tunnels};
 use crate::vault::Vault;
 
@@ -60,7 +63,8 @@ pub async fn start_at(mut settings: Settings, clock: Clock) -> anyhow::Result<Br
     std::fs::create_dir_all(&settings.data_dir)
         .with_context(|| format!("data_dir: make {}", settings.data_dir.display()))?;
     let vault = Vault::open(&settings.keys_file).context("keys_file")?;
-    let tls = settings.tls.as_ref().map(|(certificate, key)| serve::tls(certificate, key)).transpose()?;
+    let open = |files| Certificate::open(files, certificate::needed(&settings), clock.clone());
+    let certificate = Files::of(&settings).map(open).transpose()?;
     let listener =
         TcpListener::bind(settings.listen).await.with_context(|| format!("listen: {}", settings.listen))?;
     let address = listener.local_addr()?;
@@ -70,6 +74,7 @@ pub async fn start_at(mut settings: Settings, clock: Clock) -> anyhow::Result<Br
     }
     let stop = CancellationToken::new();
     let store = Store::open(&settings.database, stop.clone()).await.context("database")?;
+    sealed::check(&store, &vault).await.context("keys_file")?;
     let tasks = TaskTracker::new();
     let site = Arc::new(Site { public_url: settings.public_url.clone() });
     let ground = Ground {
@@ -81,15 +86,35 @@ pub async fn start_at(mut settings: Settings, clock: Clock) -> anyhow::Result<Br
         tasks: tasks.clone(),
     };
     let mail = Mail::new(&settings.mail, store.clone(), ground.clock.clone(), ground.vault.clone())?;
-    let built = Built::new(&settings, ground, mail.clone());
+    let built = Built::new(&settings, ground, mail.clone())?;
     built.oauth.seed().await.map_err(|fault| anyhow::anyhow!("write the built-in client: {fault}"))?;
     let first_run = built.accounts.first_run_address().await.map_err(|fault| anyhow::anyhow!("{fault}"))?;
+    built
+        .tunnels
+        .remember_hops()
+        .await
+        .map_err(|fault| anyhow::anyhow!("read how the homes are: {fault}"))?;
+    let (watching, until) = (built.tunnels.clone(), stop.clone());
+    tasks.spawn(async move { watching.keep_hops(until).await });
     let (ending, until) = (built.tunnels.clone(), stop.clone());
     tasks.spawn(async move { _ = until.run_until_cancelled(ending.keep_resuming()).await });
+    let (proving, until) = (built.tunnels.clone(), stop.clone());
+    tasks.spawn(async move { _ = until.run_until_cancelled(proving.keep_proving()).await });
+    let (provider, until) = (built.tunnels.provider(), stop.clone());
+    tasks.spawn(async move { _ = until.run_until_cancelled(provider.run()).await });
     tasks.spawn(mail.run(stop.clone()));
     tasks.spawn(built.accounts.clone().run(stop.clone()));
-    tasks.spawn(janitor::run(built.accounts.clone(), built.oauth.clone(), stop.clone()));
+    tasks.spawn(janitor::run(
+        built.accounts.clone(),
+        built.oauth.clone(),
+        built.tunnels.clone(),
+        stop.clone(),
+    ));
     tasks.spawn(built.oauth.clone().look_after(stop.clone()));
+    let tls = certificate.as_ref().map(Certificate::acceptors);
+    if let Some(certificate) = certificate {
+        tasks.spawn(certificate.keep(stop.clone()));
+    }
     tasks.spawn(serve::serve(Serving {
         listener,
         tls,
@@ -131,18 +156,21 @@ struct Built {
 }
 
 impl Built {
-    fn new(settings: &Settings, ground: Ground, mail: Mail) -> Self {
+    fn new(settings: &Settings, ground: Ground, mail: Mail) -> anyhow::Result<Self> {
         let Ground { store, clock, site, vault, stop, tasks } = ground;
         let accounts = Accounts::new(accounts::Parts {
             store: store.clone(),
             clock: clock.clone(),
             site: site.clone(),
             vault: vault.clone(),
-            mail,
+            mail: mail.clone(),
             password_memory_kib: settings.password_memory_kib,
             open_registration: settings.open_registration,
         });
+        let provided = settings.cloudflare.iter();
+        let provided = provided.map(|at| Provided { domain: at.domain.clone(), most: at.homes }).collect();
         let homes = Homes::new(store.clone(), clock.clone(), site.clone(), &settings.home_domain);
+        let homes = homes.provided(provided);
         let oauth = OAuth::new(
             store.clone(),
             clock.clone(),
@@ -160,6 +188,14 @@ impl Built {
             stop: stop.clone(),
             tasks: tasks.clone(),
         });
+        let provider = Provider::new(provider::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            vault: vault.clone(),
+            homes: homes.clone(),
+            oauth: oauth.clone(),
+            accounts: settings.cloudflare.clone(),
+        })?;
         let tunnels = Tunnels::new(tunnels::Parts {
             store: store.clone(),
             clock: clock.clone(),
@@ -170,8 +206,11 @@ impl Built {
             oauth: oauth.clone(),
             relay: relay.clone(),
             direct: Direct::new(stop.clone()),
+            provider,
             tasks: tasks.clone(),
-        });
+            mail,
+            offline_mail: settings.offline_mail,
+        })?;
         let portal = Portal::new(portal::Parts {
             store,
             clock: clock.clone(),
@@ -197,7 +236,7 @@ impl Built {
             portal.routes(),
             dashboard.routes(),
         ];
-        Self { accounts, oauth, tunnels, routes }
+        Ok(Self { accounts, oauth, tunnels, routes })
     }
 
     /// All routes as one service; the first that knows a path answers.

@@ -87,6 +87,10 @@ acts! {
     LinkMade = "link.made",
     /// A link was revoked.
     LinkRevoked = "link.revoked",
+    /// Secrets at rest were sealed anew with another key.
+    KeysRotated = "keys.rotated",
+    /// A key that sealed secrets was taken out of the key list.
+    KeyRetired = "keys.retired",
 }
 
 /// Who does something, and from where.

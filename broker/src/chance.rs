@@ -87,6 +87,25 @@ pub fn text(length: usize, alphabet: &[u8]) -> String {
     text
 }
 
+/// Letters and digits for what people read and type: none that looks like another.
+pub const LEGIBLE: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// A name's own letters and digits with hyphens between, at most 40 characters: the readable half of a name that
+/// chance makes unique. Empty where the name has none.
+pub fn slug(name: &str) -> String {
+    let mut slug = String::new();
+    for c in name.to_lowercase().chars() {
+        if c.is_ascii_alphanumeric() {
+            slug.push(c);
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+    }
+    slug.truncate(40);
+    slug.truncate(slug.trim_end_matches('-').len());
+    slug
+}
+
 /// A new token of a kind.
 pub fn token(kind: Kind) -> Secret {
     let start = format!("lk{}_{}", kind.letter(), text(BODY, ALPHABET));
@@ -106,7 +125,12 @@ pub fn looks_like(kind: Kind, presented: &str) -> bool {
 
 /// The SHA-256 under which a token is stored and found. A random 256-bit secret needs no slow hash.
 pub fn hash(token: &str) -> Vec<u8> {
-    digest(&SHA256, token.as_bytes()).as_ref().to_vec()
+    hash_bytes(token.as_bytes())
+}
+
+/// The SHA-256 of anything.
+pub fn hash_bytes(bytes: &[u8]) -> Vec<u8> {
+    digest(&SHA256, bytes).as_ref().to_vec()
 }
 
 /// The first bits of the SHA-256, in base 62.

@@ -17,6 +17,11 @@ impl Timestamp {
         Self(millis)
     }
 
+    /// The moment that an RFC 3339 text names, such as `2026-11-22T15:00:00.123456Z`; none if it names none.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|moment| Self(moment.as_millisecond()))
+    }
+
     /// Milliseconds since the Unix epoch, for a column or JSON.
     pub const fn millis(self) -> i64 {
         self.0
@@ -83,5 +88,7 @@ mod tests {
         assert_eq!(early.since(late), Duration::ZERO);
         assert_eq!(late.since(early), Duration::from_millis(4));
         assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00Z");
+        assert_eq!(Timestamp::parse("1970-01-01T00:00:01.5Z"), Some(Timestamp::from_millis(1500)));
+        assert_eq!(Timestamp::parse("yesterday"), None);
     }
 }

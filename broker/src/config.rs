@@ -3,6 +3,7 @@
 //! Invariant: nothing else in the broker reads the environment. A setting that is wrong is named, with what
 //! would be right; a setting that is not known is refused, not skipped.
 
+mod cloudflare;
 mod commands;
 
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +19,8 @@ use url::{Host, Url};
 use crate::mail;
 use crate::store::Where;
 
-pub use commands::{AddClient, AuditCommand, ClientCommand, Command, UserCommand};
+pub use cloudflare::{CloudflareAccount, read_cloudflare};
+pub use commands::{AddClient, AuditCommand, ClientCommand, Command, KeysCommand, UserCommand};
 
 /// Latchkey's broker.
 #[derive(Debug, Parser)]
@@ -62,13 +64,15 @@ settings! {
     public_url: Url, "LATCHKEY_PUBLIC_URL", "URL";
     /// Homes get names under this domain, such as lakehouse.DOMAIN [default: the public address's host]
     home_domain: String, "LATCHKEY_HOME_DOMAIN", "DOMAIN";
+    /// A TOML file with Cloudflare accounts; with it new homes get Cloudflare tunnels instead of direct ones
+    cloudflare: PathBuf, "LATCHKEY_CLOUDFLARE", "FILE";
     /// Folder for the database and the key list [default: $STATE_DIRECTORY, else ./latchkey-data]
     data_dir: PathBuf, "LATCHKEY_DATA_DIR", "FOLDER";
     /// A postgres:// address; without it, SQLite in the data folder
     database: String, "LATCHKEY_DATABASE", "URL";
     /// The key list that seals secrets at rest [default: `keys` in the data folder, made if missing]
     keys_file: PathBuf, "LATCHKEY_KEYS_FILE", "FILE";
-    /// Certificate chain, PEM; with it the broker speaks TLS
+    /// Certificate chain, PEM; with it the broker speaks TLS. Read anew when it changes
     tls_certificate: PathBuf, "LATCHKEY_TLS_CERTIFICATE", "FILE";
     /// The certificate's private key, PEM
     tls_key: PathBuf, "LATCHKEY_TLS_KEY", "FILE";
@@ -94,6 +98,8 @@ settings! {
     mail_from: String, "LATCHKEY_MAIL_FROM", "ADDRESS";
     /// Let anybody with an email address make an account; otherwise an invitation is needed [default: false]
     open_registration: bool, "LATCHKEY_OPEN_REGISTRATION", "BOOL";
+    /// Minutes a home may be offline before its owners get a letter, 0 (never) to 1440 [default: 10]
+    offline_mail_minutes: u64, "LATCHKEY_OFFLINE_MAIL_MINUTES", "MINUTES";
 }
 
 /// IP addresses with commas between.
@@ -129,6 +135,8 @@ pub struct Settings {
     pub public_url: Url,
     /// Homes are `<name>.<home_domain>`.
     pub home_domain: String,
+    /// Cloudflare's accounts, one for each domain under which homes get tunnels there; none for direct tunnels.
+    pub cloudflare: Vec<CloudflareAccount>,
     /// The folder for what must survive.
     pub data_dir: PathBuf,
     /// The database.
@@ -147,6 +155,8 @@ pub struct Settings {
     pub mail: mail::Settings,
     /// Whether anybody may make an account.
     pub open_registration: bool,
+    /// How long a home may be offline before its owners get a letter; none: they never do.
+    pub offline_mail: Option<Duration>,
 }
 
 /// How long OAuth's codes and tokens live (O2).
@@ -218,9 +228,15 @@ impl Given {
             Some(_) => bail!("database: it must begin with postgres://; without it SQLite is used"),
             None => Where::Sqlite(data_dir.join("latchkey.db")),
         };
+        let offline_mail = within("offline_mail_minutes", self.offline_mail_minutes, 10, 0..=1440)?;
         let mib = within("password_memory_mib", self.password_memory_mib.map(u64::from), 64, 19..=1024)?;
+        let cloudflare = match &self.cloudflare {
+            Some(path) => read_cloudflare(path).context("cloudflare")?,
+            None => Vec::new(),
+        };
         Ok(Settings {
             listen,
+            cloudflare,
             home_domain,
             database,
             mail: mail::Settings {
@@ -229,6 +245,7 @@ impl Given {
                 folder: data_dir.join("mail"),
             },
             open_registration: self.open_registration.unwrap_or(false),
+            offline_mail: (offline_mail > 0).then(|| Duration::from_secs(offline_mail * 60)),
             keys_file: self.keys_file.unwrap_or_else(|| data_dir.join("keys")),
             data_dir,
             tls,
@@ -307,11 +324,14 @@ fn home_domain(given: Option<String>, public_url: &Url) -> anyhow::Result<String
         (None, Some(Host::Domain(host))) => host.to_owned(),
         (None, _) => bail!("home_domain: it is needed when public_url names an IP address"),
     };
-    let label = |part: &str| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    ensure!(domain.split('.').all(label), "home_domain: {domain:?} is not a domain name");
+    ensure!(is_domain(&domain), "home_domain: {domain:?} is not a domain name");
     Ok(domain)
+}
+
+fn is_domain(text: &str) -> bool {
+    text.split('.').all(|part| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    })
 }
 
 #[cfg(test)]

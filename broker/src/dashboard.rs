@@ -9,6 +9,7 @@
 mod devices;
 mod lights;
 mod links;
+mod making;
 mod pages;
 mod settings;
 mod sharing;

@@ -3,6 +3,7 @@
 //! Invariant: a home of another workspace looks like a home that is not there. Only [`Homes::owned`] makes
 //! an [`Owned`], so nothing that needs one can be done to somebody else's home.
 
+mod agents;
 mod life;
 mod rows;
 
@@ -10,13 +11,16 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use shared::id::{AccountId, HomeId, WorkspaceId};
+use tokio::sync::Notify;
 
 use crate::accounts::Caller;
 use crate::audit::{self, Act, Entry};
 use crate::chance;
 use crate::clock::{Clock, Timestamp};
 use crate::http::{Fault, Site};
-use crate::store::{self, Store};
+use crate::store::{self, Db, Store};
+
+pub use agents::{Agents, Present};
 
 /// How many homes a workspace may have.
 const MOST: i64 = 1000;
@@ -65,12 +69,16 @@ pub struct Home {
     pub name: String,
     /// Its part of the hostname.
     pub label: String,
+    /// The rest of the hostname where a provider of tunnels keeps it; none for the direct tunnel's.
+    pub domain: Option<String>,
     /// Home Assistant's port on the agent's side.
     pub ha_port: u16,
     /// How far it is made.
     pub state: State,
     /// What is wrong with it, for its owner.
     pub error: Option<String>,
+    /// The same in one word, for programs and translations.
+    pub error_code: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -93,12 +101,36 @@ pub struct Homes {
     clock: Clock,
     site: Arc<Site>,
     domain: Arc<str>,
+    agents: Agents,
+    provided: Arc<[Provided]>,
+    wanted: Arc<Notify>,
+}
+
+/// A domain at a provider of tunnels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provided {
+    /// Homes are `<label>.<domain>`.
+    pub domain: String,
+    /// How many there is room for.
+    pub most: u32,
 }
 
 impl Homes {
-    /// The homes in a store; `domain` is what their hostnames end in.
+    /// The homes in a store; `domain` is what the hostnames of those with a direct tunnel end in.
     pub fn new(store: Store, clock: Clock, site: Arc<Site>, domain: &str) -> Self {
-        Self { store, clock, site, domain: domain.into() }
+        let (wanted, provided) = (Arc::default(), Arc::default());
+        Self { store, clock, site, domain: domain.into(), agents: Agents::default(), provided, wanted }
+    }
+
+    /// From now on homes get their names from a provider, where one has a domain.
+    #[must_use]
+    pub fn provided(self, provided: Vec<Provided>) -> Self {
+        Self { provided: provided.into(), ..self }
+    }
+
+    /// Told whenever a home is made, changed or to be deleted: somebody has work to do at its provider.
+    pub fn wanted(&self) -> &Notify {
+        &self.wanted
     }
 
     /// The homes of a workspace that the caller may see, by name.
@@ -124,6 +156,11 @@ impl Homes {
         home.filter(is_visible).ok_or(Fault::NotFound)
     }
 
+    /// A home, for what the broker does by itself.
+    pub async fn any(&self, id: HomeId) -> store::Result<Option<Home>> {
+        rows::find(&mut *self.store.read().await?, id).await
+    }
+
     /// A home the caller may manage.
     ///
     /// # Errors
@@ -147,10 +184,30 @@ impl Homes {
         workspace: WorkspaceId,
         caller: &Caller,
     ) -> Result<Owned, Fault> {
+        self.create_once(None, name, ha_port, workspace, caller).await
+    }
+
+    /// Like [`Homes::create`], but the same request makes one home, however often it comes.
+    ///
+    /// # Errors
+    /// As [`Homes::create`]; [`Fault::Bad`] too for another request under the same key.
+    pub async fn create_once(
+        &self,
+        request: Option<&Request>,
+        name: &str,
+        ha_port: u16,
+        workspace: WorkspaceId,
+        caller: &Caller,
+    ) -> Result<Owned, Fault> {
         manages(caller, workspace)?;
         let name = checked(name, ha_port)?;
+        let domain = self.roomiest().await?;
         for tail in [0, 4, 8, 12] {
-            let new = New { name, label: &label(name, tail), ha_port, workspace };
+            if let Some(made) = self.made_by(request, caller).await? {
+                return Ok(made);
+            }
+            let label = &label(name, tail);
+            let new = New { name, label, domain: domain.clone(), ha_port, workspace, request };
             if let Some(home) = self.try_create(new, caller).await? {
                 return Ok(Owned(home));
             }
@@ -158,9 +215,32 @@ impl Homes {
         Err(Fault::Unavailable("no free hostname was found".to_owned()))
     }
 
+    /// The home that a request has made before.
+    async fn made_by(&self, request: Option<&Request>, caller: &Caller) -> Result<Option<Owned>, Fault> {
+        let Some(request) = request else { return Ok(None) };
+        let found = rows::by_request(&mut *self.store.read().await?, &request.key).await?;
+        let Some((home, hash)) = found else { return Ok(None) };
+        if hash != request.hash {
+            return Err(Fault::bad("this Idempotency-Key was used for another request"));
+        }
+        self.owned(home, caller).await.map(Some)
+    }
+
+    /// The provided domain with the most room left; none where there is no provider.
+    async fn roomiest(&self) -> Result<Option<String>, Fault> {
+        let mut left = Vec::new();
+        for Provided { domain, most } in self.provided.iter() {
+            let homes = rows::count_under(&mut *self.store.read().await?, domain).await?;
+            left.push((i64::from(*most) - homes, domain));
+        }
+        // The first of equals, so that the file's order counts. Where all are full the provider says so itself.
+        let roomiest = left.iter().rev().max_by_key(|(room, _)| *room);
+        Ok(roomiest.map(|(_, domain)| (*domain).clone()))
+    }
+
     /// Makes a home under a label; `None` when another home has it.
     async fn try_create(&self, new: New<'_>, caller: &Caller) -> Result<Option<Home>, Fault> {
-        let New { name, label, ha_port, workspace } = new;
+        let New { name, label, domain, ha_port, workspace, request } = new;
         let mut tx = self.store.begin().await?;
         if rows::count(&mut tx, workspace).await? >= MOST {
             return Err(Fault::bad(format!("a workspace has at most {MOST} homes")));
@@ -170,29 +250,29 @@ impl Homes {
             workspace,
             name: name.to_owned(),
             label: label.to_owned(),
+            domain,
             ha_port,
             state: State::Pending,
             error: None,
+            error_code: None,
             created_at: self.clock.now(),
         };
+        // Ours to begin with: a home must never answer in the dashboard's name.
+        if Some(&*self.hostname(&home)) == self.site.public_url.host_str() {
+            return Ok(None);
+        }
         let by = caller.account.map_or(0, AccountId::number);
-        match rows::add(&mut tx, &home, by).await {
+        match rows::add(&mut tx, &home, by, request).await {
             Err(failure) if store::is_taken(&failure) => Ok(None),
             added => {
                 added?;
                 let made = Entry::new(Act::HomeMade).of(caller.account).within(workspace);
                 audit::note(&mut tx, &made.with("home", home.id), home.created_at).await?;
                 tx.commit().await?;
+                self.wanted.notify_one();
                 Ok(Some(home))
             }
         }
-    }
-
-    /// Notes that the home has its tunnel.
-    pub async fn activate(&self, home: &Owned) -> Result<(), Fault> {
-        let mut tx = self.store.begin().await?;
-        rows::set_state(&mut tx, home.id, State::Active, None).await?;
-        Ok(tx.commit().await?)
     }
 
     /// The home that has a label.
@@ -215,22 +295,61 @@ impl Homes {
 
     /// The home's whole hostname.
     pub fn hostname(&self, home: &Home) -> String {
-        format!("{}.{}", home.label, self.domain)
+        format!("{}.{}", home.label, home.domain.as_deref().unwrap_or(&self.domain))
     }
 
     /// The address to open in a browser.
     pub fn url(&self, home: &Home) -> String {
+        if home.domain.is_some() {
+            return format!("https://{}/", self.hostname(home));
+        }
         let port = self.site.public_url.port().map(|port| format!(":{port}")).unwrap_or_default();
         format!("{}://{}{port}/", self.site.public_url.scheme(), self.hostname(home))
     }
+}
+
+/// Notes within a transaction how far a home's tunnel is; one that is being deleted stays so, and only what is
+/// wrong with it changes.
+pub async fn note(tx: &mut Db, home: HomeId, state: State, wrong: Option<&Wrong>) -> store::Result<()> {
+    rows::set_state(tx, home, state, wrong).await
+}
+
+/// Homes with something wrong, and what.
+pub async fn in_trouble(store: &Store) -> store::Result<Vec<(HomeId, String)>> {
+    rows::in_trouble(&mut *store.read().await?).await
+}
+
+/// Forgets within a transaction a home whose deleting was begun, and everything that was in it.
+pub async fn remove(tx: &mut Db, home: HomeId) -> store::Result<()> {
+    rows::remove(tx, home).await
+}
+
+/// What is wrong with a home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// In one word.
+    pub code: &'static str,
+    /// In English.
+    pub sentence: String,
 }
 
 /// A home to be made.
 struct New<'a> {
     name: &'a str,
     label: &'a str,
+    domain: Option<String>,
     ha_port: u16,
     workspace: WorkspaceId,
+    request: Option<&'a Request>,
+}
+
+/// A request that may come again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The hash of its key and of whose it is.
+    pub key: Vec<u8>,
+    /// The hash of what it asks.
+    pub hash: Vec<u8>,
 }
 
 fn manages(caller: &Caller, workspace: WorkspaceId) -> Result<(), Fault> {
@@ -266,25 +385,12 @@ const RESERVED: [&str; 12] = [
 
 /// A hostname label of a name: its letters and digits, and `tail` random characters where the bare one is taken.
 fn label(name: &str, tail: usize) -> String {
-    let mut label = String::new();
-    for c in name.to_lowercase().chars() {
-        if c.is_ascii_alphanumeric() {
-            label.push(c);
-        } else if !label.is_empty() && !label.ends_with('-') {
-            label.push('-');
-        }
-    }
-    label.truncate(40);
-    let label = label.trim_matches('-');
-    let bare = if label.is_empty() { "home" } else { label };
+    let label = chance::slug(name);
+    let bare = if label.is_empty() { "home" } else { &*label };
     if tail == 0 && !RESERVED.contains(&bare) && !bare.starts_with("xn-") {
         return bare.to_owned();
     }
-    format!(
-        "{}-{}",
-        bare.trim_start_matches("xn-"),
-        chance::text(tail.max(4), b"abcdefghijkmnpqrstuvwxyz23456789")
-    )
+    format!("{}-{}", bare.trim_start_matches("xn-"), chance::text(tail.max(4), chance::LEGIBLE))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 pub mod ago;
 pub mod assets;
+pub mod certificate;
 pub mod cookie;
 pub mod csrf;
 pub mod escape;

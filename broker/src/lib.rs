@@ -7,6 +7,7 @@ mod chance; // where ids, codes and tokens come from
 mod vault; // sealing secrets at rest; keys and their rotation
 pub mod store; // the one door to the database
 pub mod mail; // letters: SMTP, or a folder of files
+mod sealed; // every sealed record, sealed anew with another key
 pub mod config; // every setting, read once
 pub mod audit; // who did what, when, from where
 pub mod http; // what all routes share: faults, pages, cookies, limits, languages, assets

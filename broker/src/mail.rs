@@ -169,6 +169,16 @@ impl Mail {
         Ok(tried)
     }
 
+    /// A mail into a folder that is nowhere.
+    #[cfg(test)]
+    pub(crate) fn for_tests(store: &Store, clock: &Clock) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::open(&folder.path().join("keys")).unwrap();
+        let from = "Latchkey <latchkey@key.example>".to_owned();
+        let settings = Settings { smtp: None, from, folder: folder.path().join("mail") };
+        Self::new(&settings, store.clone(), clock.clone(), vault).unwrap()
+    }
+
     #[cfg(test)]
     pub(crate) async fn waiting(&self) -> i64 {
         rows::count(&mut self.0.store.read().await.unwrap()).await.unwrap()

@@ -9,7 +9,11 @@ use broker::{app, commands};
 use clap::Parser as _;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -18,8 +22,12 @@ fn main() -> ExitCode {
         eprintln!("latchkey-broker: the crypto provider was installed twice");
         return ExitCode::FAILURE;
     }
-    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = EnvFilter::builder().with_default_directive(Level::INFO.into()).from_env_lossy();
+    // At its most talkative this library writes down what it sends and gets, tokens included.
+    let quiet = filter_fn(|what| *what.level() < Level::TRACE || !what.target().starts_with("tungstenite"));
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    // Filters of the whole, not of the layer: a layer's own loses lines where a library only asks whether it may log.
+    tracing_subscriber::registry().with(filter).with(quiet).with(lines).init();
     raise_open_files();
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,11 +58,20 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             println!("{settings:#?}");
             Ok(())
         }
+        Command::Doctor { json } => {
+            runtime.block_on(commands::doctor(&settings, Clock::new(), json, &mut std::io::stdout()))
+        }
+        Command::Sweep { dry_run } => {
+            runtime.block_on(commands::sweep(&settings, Clock::new(), dry_run, &mut std::io::stdout()))
+        }
         Command::Audit(command) => {
             runtime.block_on(commands::audit(&settings, command, &mut std::io::stdout()))
         }
         Command::Client(command) => {
             runtime.block_on(commands::client(&settings, Clock::new(), command, &mut std::io::stdout()))
+        }
+        Command::Keys(command) => {
+            runtime.block_on(commands::keys(&settings, Clock::new(), command, &mut std::io::stdout()))
         }
         Command::User(command) => {
             runtime.block_on(commands::user(&settings, Clock::new(), command, &mut std::io::stdout()))

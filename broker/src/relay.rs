@@ -100,6 +100,8 @@ pub struct AgentStatus {
     pub home_assistant: Option<HomeAssistant>,
     /// When it was last heard of, since this broker started.
     pub last_seen: Option<Timestamp>,
+    /// It took the place of an agent that was paired on its own and still connected.
+    pub took_over: bool,
 }
 
 /// How a Home Assistant is, as its agent says.
@@ -328,11 +330,23 @@ impl Relay {
         });
     }
 
+    /// What an agent is told whose grant died. A database that does not answer tells it nothing but that.
+    async fn why(&self, grant: GrantId) -> u16 {
+        match self.0.parts.oauth.was_taken_over(grant).await {
+            Ok(true) => close::REPLACED,
+            _ => close::UNAUTHORIZED,
+        }
+    }
+
     /// Ends the sockets of grants that die, and with the broker all of them.
     async fn end_with_grants(&self, mut revoked: broadcast::Receiver<GrantId>, stop: CancellationToken) {
         while let Some(news) = stop.run_until_cancelled(revoked.recv()).await {
             match news {
-                Ok(grant) => self.rooms().iter().for_each(|room| room.end_of(grant)),
+                Ok(grant) => {
+                    for room in self.rooms().iter().filter(|room| room.is_of(grant)) {
+                        room.end_of(grant, self.why(grant).await);
+                    }
+                }
                 // Whose grants died was missed: every agent proves itself anew.
                 Err(RecvError::Lagged(_)) => {
                     self.rooms().iter().for_each(|room| room.end_agent(code::RESTART));

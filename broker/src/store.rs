@@ -1,11 +1,14 @@
 //! The one door to the database: SQLite by default, PostgreSQL for more than one machine.
 //!
 //! Both speak through sqlx's `Any`, with `BIGINT`, `TEXT` and `BLOB`/`BYTEA` columns only, so each query
-//! is written once. Rows functions take a [`Db`]; a [`Tx`] and a [`Reader`] both lead to one.
+//! is written once. Rows functions take a [`Db`]; a [`Tx`] and a [`Reader`] both lead to one. PostgreSQL has sqlx's
+//! driver under it, SQLite one of our own (`local.rs`).
 //!
 //! Invariant: when [`Tx::commit`] has returned `Ok`, what was written is on disk. On SQLite that costs one
 //! fsync for all who wait (`sqlite.rs`); PostgreSQL groups commits itself.
 
+mod db;
+mod local;
 mod sqlite;
 
 use std::ops::{Deref, DerefMut};
@@ -13,13 +16,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use sqlx::AnyPool;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyPool};
 use tokio_util::sync::CancellationToken;
 
-/// A connection, whichever database it leads to.
-pub type Db = sqlx::AnyConnection;
+pub use db::Db;
+use db::Way;
 
 /// What the database said instead of answering.
 pub type Failure = sqlx::Error;
@@ -27,7 +29,7 @@ pub type Failure = sqlx::Error;
 /// A result of the database.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
-const READERS: u32 = 4;
+const READERS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where the rows are.
@@ -41,27 +43,29 @@ pub enum Where {
 
 /// The database.
 #[derive(Clone)]
-pub struct Store {
-    readers: AnyPool,
-    writer: Writer,
-}
+pub struct Store(Inner);
 
 #[derive(Clone)]
-enum Writer {
-    Sqlite(sqlite::Writer),
+enum Inner {
+    Sqlite(sqlite::Writer, sqlite::Readers),
     Postgres(AnyPool),
 }
 
 /// A transaction. Dropped without [`Tx::commit`] it leaves nothing behind.
-pub struct Tx(Inner);
+pub struct Tx(Begun);
 
-enum Inner {
+enum Begun {
     Sqlite(sqlite::Turn),
-    Postgres(sqlx::Transaction<'static, Any>),
+    Postgres(Db),
 }
 
 /// A connection for reading what is committed.
-pub struct Reader(PoolConnection<Any>);
+pub struct Reader(Lent);
+
+enum Lent {
+    Sqlite(sqlite::Lent),
+    Postgres(Db),
+}
 
 impl Store {
     /// Opens the database and brings its tables up to date. Must run inside tokio; the group committer of
@@ -75,11 +79,11 @@ impl Store {
             Where::Sqlite(path) => {
                 let says = || format!("open the database at {}", path.display());
                 let (writer, readers) = sqlite::open(path, stop).await.with_context(says)?;
-                Ok(Self { readers, writer: Writer::Sqlite(writer) })
+                Ok(Self(Inner::Sqlite(writer, readers)))
             }
             Where::Postgres(url) => {
                 let pool = Self::postgres(url.expose()).await.context("open the PostgreSQL database")?;
-                Ok(Self { readers: pool.clone(), writer: Writer::Postgres(pool) })
+                Ok(Self(Inner::Postgres(pool)))
             }
         }
     }
@@ -103,15 +107,23 @@ impl Store {
 
     /// Begins a transaction. On SQLite there is one writer: this waits for its turn.
     pub async fn begin(&self) -> Result<Tx> {
-        Ok(Tx(match &self.writer {
-            Writer::Sqlite(writer) => Inner::Sqlite(writer.turn().await?),
-            Writer::Postgres(pool) => Inner::Postgres(pool.begin().await?),
+        Ok(Tx(match &self.0 {
+            Inner::Sqlite(writer, _) => Begun::Sqlite(writer.turn().await?),
+            Inner::Postgres(pool) => Begun::Postgres(Db(Way::Transaction(pool.begin().await?))),
         }))
     }
 
     /// A connection for reading.
     pub async fn read(&self) -> Result<Reader> {
-        Ok(Reader(self.readers.acquire().await?))
+        Ok(Reader(match &self.0 {
+            Inner::Sqlite(_, readers) => Lent::Sqlite(readers.take().await?),
+            Inner::Postgres(pool) => Lent::Postgres(Db(Way::Pool(pool.acquire().await?))),
+        }))
+    }
+
+    /// Whether no other broker can be at work on the same database.
+    pub fn is_alone(&self) -> bool {
+        matches!(self.0, Inner::Sqlite(..))
     }
 
     /// Whether the database answers.
@@ -121,9 +133,12 @@ impl Store {
 
     /// Closes every connection; what is committed is on disk already.
     pub async fn close(&self) {
-        self.readers.close().await;
-        if let Writer::Sqlite(writer) = &self.writer {
-            writer.close().await;
+        match &self.0 {
+            Inner::Sqlite(writer, readers) => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Inner::Postgres(pool) => pool.close().await,
         }
     }
 }
@@ -135,8 +150,9 @@ impl Tx {
     /// When it could not be written: then treat it as not done, and let the caller try again.
     pub async fn commit(self) -> Result<()> {
         match self.0 {
-            Inner::Sqlite(turn) => turn.commit().await,
-            Inner::Postgres(tx) => tx.commit().await,
+            Begun::Sqlite(turn) => turn.commit().await,
+            Begun::Postgres(Db(Way::Transaction(transaction))) => transaction.commit().await,
+            Begun::Postgres(_) => Err(Failure::Protocol("no transaction was begun".to_owned())),
         }
     }
 }
@@ -145,8 +161,8 @@ impl Deref for Tx {
     type Target = Db;
     fn deref(&self) -> &Db {
         match &self.0 {
-            Inner::Sqlite(turn) => turn.connection(),
-            Inner::Postgres(tx) => tx,
+            Begun::Sqlite(turn) => turn.connection(),
+            Begun::Postgres(db) => db,
         }
     }
 }
@@ -154,8 +170,8 @@ impl Deref for Tx {
 impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut Db {
         match &mut self.0 {
-            Inner::Sqlite(turn) => turn.connection_mut(),
-            Inner::Postgres(tx) => tx,
+            Begun::Sqlite(turn) => turn.connection_mut(),
+            Begun::Postgres(db) => db,
         }
     }
 }
@@ -163,13 +179,19 @@ impl DerefMut for Tx {
 impl Deref for Reader {
     type Target = Db;
     fn deref(&self) -> &Db {
-        &self.0
+        match &self.0 {
+            Lent::Sqlite(lent) => lent,
+            Lent::Postgres(db) => db,
+        }
     }
 }
 
 impl DerefMut for Reader {
     fn deref_mut(&mut self) -> &mut Db {
-        &mut self.0
+        match &mut self.0 {
+            Lent::Sqlite(lent) => lent,
+            Lent::Postgres(db) => db,
+        }
     }
 }
 

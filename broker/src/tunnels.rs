@@ -1,8 +1,10 @@
 //! Tunnels: a public name for each home, and the token by which its agent opens the way.
 //!
-//! One provider so far, `direct`: the agent dials us and we forward the home's hostname down that line.
+//! Two providers. `direct`: the agent dials us and we forward the home's hostname down that line. Cloudflare
+//! ([`provider`]): the agent's `cloudflared` dials Cloudflare, and we see to it that there is a tunnel to dial.
+//! A home with a `domain` of its own is at Cloudflare.
 //!
-//! Invariant: a tunnel token is found by its hash and kept only sealed. Each grant has a token of its own, which
+//! Invariant of `direct`: a tunnel token is found by its hash and kept only sealed. Each grant has a token of its own, which
 //! opens the tunnel while the grant lives and whoever gave it manages the home; when that ends, the line that the
 //! token opened is hung up: within a second, or within [`LOOK`] where it ended at another broker.
 
@@ -10,6 +12,10 @@ pub mod cloudflare;
 pub mod direct;
 mod ending;
 mod forward;
+pub mod hops;
+mod operator;
+mod proof;
+pub mod provider;
 mod rows;
 mod web;
 
@@ -25,15 +31,18 @@ use tokio_util::task::TaskTracker;
 use crate::accounts::Accounts;
 use crate::chance::{self, Kind};
 use crate::clock::{Clock, Timestamp};
-use crate::homes::{Home, Homes, Owned};
+use crate::homes::{self, Home, Homes, Owned, State};
 use crate::http::{Fault, Routes, Site, routes};
-use crate::oauth::OAuth;
+use crate::mail::Mail;
+use crate::oauth::{Bearer, OAuth};
 use crate::relay::Relay;
 use crate::store::Store;
 use crate::vault::{Place, Vault};
 use direct::Direct;
+use provider::Provider;
 
 pub use forward::{asset_path, boxed};
+pub use proof::{Finding, Proof};
 
 /// How often open lines are looked at, for what was changed elsewhere.
 const LOOK: Duration = Duration::from_secs(15);
@@ -62,26 +71,51 @@ pub struct Parts {
     pub relay: Relay,
     /// The lines.
     pub direct: Direct,
+    /// The homes that are at Cloudflare.
+    pub provider: Provider,
     /// Where lines run until they end.
     pub tasks: TaskTracker,
+    /// Letters to owners whose homes are offline.
+    pub mail: Mail,
+    /// How long a home may be so before there is one; none: there never is.
+    pub offline_mail: Option<Duration>,
 }
 
 struct Inner {
     parts: Parts,
     /// The labels of homes that have dialled, so that a visitor's request costs no query.
     names: Mutex<HashMap<String, HomeId>>,
+    /// How the way into each home is, as far as it is written down.
+    board: hops::Board,
+    prover: proof::Prover,
 }
 
 impl Tunnels {
     /// The tunnels of a store.
-    pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner { parts, names: Mutex::default() }))
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn new(parts: Parts) -> anyhow::Result<Self> {
+        let board = hops::Board::new(parts.clock.now());
+        let prover = proof::Prover::new()?;
+        Ok(Self(Arc::new(Inner { parts, names: Mutex::default(), board, prover })))
     }
 
-    /// The home's tunnel token for whoever a grant let in: each grant has its own, so that ending one takes
-    /// nothing from another. The tunnel is made if this is the first time.
-    pub async fn token(&self, home: &Owned, grant: GrantId) -> Result<TunnelTokenAnswer, Fault> {
-        let Parts { store, vault, homes, .. } = &self.0.parts;
+    /// The home's tunnel token for whoever a bearer let in. At Cloudflare all have the same. Of the direct tunnel
+    /// each grant has its own, so that ending one takes nothing from another; it is made if this is the first
+    /// time.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] while the tunnel is being made.
+    pub async fn token(&self, home: &Owned, bearer: &Bearer) -> Result<TunnelTokenAnswer, Fault> {
+        let Parts { store, vault, homes, provider, .. } = &self.0.parts;
+        let grant = bearer.grant;
+        if home.domain.is_some() {
+            let token = provider.token(home, grant).await?;
+            let (tunnel_id, tunnel_token) =
+                token.ok_or_else(|| Fault::Unavailable("the tunnel is being made".to_owned()))?;
+            return Ok(TunnelTokenAnswer { tunnel_token, tunnel_id, subdomain: homes.hostname(home) });
+        }
         let mut known = rows::find(&mut *store.read().await?, home.id, grant).await?;
         if known.is_none() {
             self.make(home, grant).await?;
@@ -99,7 +133,7 @@ impl Tunnels {
 
     /// Makes the home's tunnel, and a grant's token for it; of two at once the first counts.
     async fn make(&self, home: &Owned, grant: GrantId) -> Result<(), Fault> {
-        let Parts { store, clock, homes, vault, .. } = &self.0.parts;
+        let Parts { store, clock, vault, .. } = &self.0.parts;
         let token = chance::token(Kind::Tunnel);
         let id = (chance::bits() >> 1) as i64;
         let row = rows::Token {
@@ -113,8 +147,8 @@ impl Tunnels {
         let mut tx = store.begin().await?;
         rows::add(&mut tx, home.id, &tunnel_id(home.id), now).await?;
         rows::add_token(&mut tx, &row, now).await?;
-        tx.commit().await?;
-        homes.activate(home).await
+        homes::note(&mut tx, home.id, State::Active, None).await?;
+        Ok(tx.commit().await?)
     }
 
     /// What a presented token opens, if the grant it was given under lives and may still open it.
@@ -130,34 +164,45 @@ impl Tunnels {
         }
     }
 
-    /// Since when the home can be reached through its tunnel.
-    pub fn connected_since(&self, home: HomeId) -> Option<Timestamp> {
-        let since = self.0.parts.direct.since(home)?;
-        let ago = i64::try_from(since.elapsed().as_millis()).unwrap_or(0);
-        Some(Timestamp::from_millis(self.0.parts.clock.now().millis() - ago))
+    /// What is at Cloudflare.
+    pub fn provider(&self) -> Provider {
+        self.0.parts.provider.clone()
+    }
+
+    /// The home as the JSON routes for one home show it: with what came of checking its address.
+    async fn told(&self, home: &Home) -> Result<HomeAnswer, Fault> {
+        let proof = self.proof(home.id).await?.map(|proof| proof.answer());
+        Ok(HomeAnswer { proof, ..self.shown(home) })
     }
 
     /// The home as the JSON routes show it.
     fn shown(&self, home: &Home) -> HomeAnswer {
-        let since = self.connected_since(home.id);
+        let hops = self.hops(home);
+        let tunnel = hops.get(hops::Which::Tunnel);
+        let status = match tunnel.state {
+            hops::State::Up => "connected",
+            hops::State::Error => "error",
+            hops::State::Down | hops::State::Unknown => "disconnected",
+        };
         HomeAnswer {
             id: home.id,
             name: home.name.clone(),
             state: home.state.word().to_owned(),
             subdomain: Some(self.0.parts.homes.hostname(home)),
-            tunnel_status: if since.is_some() { "connected" } else { "disconnected" }.to_owned(),
+            tunnel_status: status.to_owned(),
             url: Some(self.0.parts.homes.url(home)),
             ha_port: Some(home.ha_port),
-            connected_since: since.map(Timestamp::millis),
+            connected_since: tunnel.since.filter(|_| tunnel.state == hops::State::Up).map(Timestamp::millis),
             error_message: home.error.clone(),
             created_at: Some(home.created_at.millis()),
+            proof: None,
         }
     }
 
-    /// `/api/smarthome/…` and the address agents dial.
+    /// `/api/smarthome/…`, `/api/tunnels…` and the address agents dial.
     pub fn routes(&self) -> Routes {
         let tunnels = self.clone();
-        routes(self.0.parts.site.clone(), &["api/smarthome", "agent/tunnel"], move |asked| {
+        routes(self.0.parts.site.clone(), &["api/smarthome", "api/tunnels", "agent/tunnel"], move |asked| {
             let tunnels = tunnels.clone();
             async move { web::answer(&tunnels, asked).await }
         })

@@ -1,30 +1,62 @@
-//! Sealing secrets at rest: what must be readable again (tunnel tokens) lies in the database only sealed.
+//! Sealing secrets at rest: what must be readable again (tunnel tokens, apps' secrets, letters that wait) lies in
+//! the database only sealed.
 //!
 //! Each record has a key of its own, derived (HKDF-SHA-256) from the active key of the key list, 32 random
 //! bytes of salt, and the record's place; AES-256-GCM then seals it with that place as associated data. So
 //! two rows cannot be swapped, and no key ever seals twice.
 //!
+//! The operator changes the list beside running brokers (`latchkey-broker keys`). Each seal first looks whether
+//! the file is still the one that was read, so that what is sealed after a key was made is sealed with it; and a
+//! record that names an unknown key makes the file be read again. What was sealed just before and is committed
+//! just after finds its key in the list for at least [`SETTLE`]: so long nothing is retired after a change.
+//!
 //! Invariant: the key list (a 0600 file, one `id/base64` a line, the first is active) never enters the
-//! database, and a sealed record names the key that opens it.
+//! database, and a sealed record names the key that opens it. Every column that holds such records is one of
+//! [`COLUMNS`].
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
-use std::sync::Arc;
+mod list;
 
-use anyhow::{Context as _, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use anyhow::Context as _;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use shared::secret::Secret;
+use tracing::warn;
 
 use crate::chance;
+use list::Stamp;
+
+pub use list::KeyList;
 
 const VERSION: u8 = 1;
 const SALT: usize = 32;
 const NONCE: usize = 12;
+
+/// After the key list was changed no key is retired for so long. Longer than any transaction of a broker's takes.
+pub const SETTLE: Duration = Duration::from_secs(60);
+
+/// A column that holds sealed records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// The table.
+    pub table: &'static str,
+    /// The column.
+    pub column: &'static str,
+    /// The column with the number that a record is sealed for.
+    pub row: &'static str,
+}
+
+/// Every column that holds sealed records: what `keys rotate` seals anew and what is looked through at the start.
+/// A test holds the schema to it.
+pub const COLUMNS: &[Column] = &[
+    Column { table: "letter", column: "sealed", row: "id" },
+    Column { table: "totp", column: "sealed", row: "account_id" },
+    Column { table: "cloudflare_tunnel", column: "token_sealed", row: "home_id" },
+    Column { table: "tunnel_token", column: "token_sealed", row: "id" },
+];
 
 /// Where a sealed record lies: it opens nowhere else.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +69,13 @@ pub struct Place {
     pub row: i64,
 }
 
+impl Column {
+    /// The place in one row.
+    pub fn of(self, row: i64) -> Place {
+        Place { table: self.table, column: self.column, row }
+    }
+}
+
 impl Place {
     fn associated(&self, key: &str) -> Vec<u8> {
         format!("{}|{}|{}|{key}", self.table, self.column, self.row).into_bytes()
@@ -45,9 +84,18 @@ impl Place {
 
 /// The keys, and which of them seals.
 #[derive(Clone)]
-pub struct Vault {
-    keys: Arc<BTreeMap<String, [u8; 32]>>,
-    active: String,
+pub struct Vault(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    known: RwLock<Known>,
+}
+
+#[derive(Clone)]
+struct Known {
+    list: Arc<KeyList>,
+    /// The file it was read from; none where there is no file.
+    stamp: Option<Stamp>,
 }
 
 impl Vault {
@@ -57,50 +105,37 @@ impl Vault {
     /// When the file cannot be read or written, is readable by others, or a line is no key; the line is named.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         if !path.try_exists().with_context(|| format!("look for the key list at {}", path.display()))? {
-            let line = format!("k1/{}\n", BASE64_STANDARD.encode(chance::bytes::<32>()));
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-            file.as_mut()
-                .map_err(|err| anyhow::anyhow!("{err}"))
-                .and_then(|file| Ok(file.write_all(line.as_bytes()).and_then(|()| file.sync_all())?))
-                .with_context(|| format!("write a new key list to {}", path.display()))?;
+            KeyList::with_new_key().write_first(path)?;
         }
-        let context = || format!("read the key list at {}", path.display());
-        let mode = fs::metadata(path).with_context(context)?.permissions().mode();
-        ensure!(mode & 0o077 == 0, "the key list at {} can be read by others: chmod 600 it", path.display());
-        Self::parse(&fs::read_to_string(path).with_context(context)?).with_context(context)
+        Self::of(path)
     }
 
-    fn parse(text: &str) -> anyhow::Result<Self> {
-        let mut keys = BTreeMap::new();
-        let mut active = None;
-        for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-            let key = line.trim().split_once('/').and_then(|(id, key)| {
-                let bytes: [u8; 32] = BASE64_STANDARD.decode(key).ok()?.try_into().ok()?;
-                (!id.is_empty() && id.len() < 64 && id.bytes().all(|b| b.is_ascii_alphanumeric()))
-                    .then_some((id, bytes))
-            });
-            let Some((id, bytes)) = key else {
-                bail!(
-                    "line {number} is not `id/key`, with an id of letters and digits and a key of 32 bytes in base64"
-                );
-            };
-            active.get_or_insert_with(|| id.to_owned());
-            ensure!(keys.insert(id.to_owned(), bytes).is_none(), "line {number} names the key {id} again");
-        }
-        Ok(Self { keys: Arc::new(keys), active: active.context("it holds no key")? })
+    /// Reads a key list that is there.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub fn of(path: &Path) -> anyhow::Result<Self> {
+        let stamp = Stamp::of(path);
+        let known = Known { list: Arc::new(KeyList::read(path)?), stamp };
+        Ok(Self(Arc::new(Inner { path: path.to_owned(), known: RwLock::new(known) })))
     }
 
-    /// Seals a secret for its place.
+    /// Seals a secret for its place, with the key that is active now.
     pub fn seal(&self, secret: &Secret, place: Place) -> Vec<u8> {
+        debug_assert!(
+            COLUMNS.iter().any(|known| (known.table, known.column) == (place.table, place.column)),
+            "{place:?} is not one of the sealed columns"
+        );
+        let list = self.current();
+        let (id, active) = list.active();
         let salt = chance::bytes::<SALT>();
-        let associated = place.associated(&self.active);
-        let key = record_key(&self.keys[&self.active], &salt, &associated);
+        let associated = place.associated(id);
+        let key = record_key(active, &salt, &associated);
         let mut sealed = secret.expose().as_bytes().to_vec();
         // Fails only for a plaintext of more than 64 GiB.
         let nonce =
             key.seal_in_place_append_tag(Aad::from(&associated), &mut sealed).expect("a secret is short");
-        let id = self.active.as_bytes();
-        [&[VERSION, id.len() as u8], id, &salt, nonce.as_ref().as_slice(), &sealed].concat()
+        [prefix(id).as_slice(), &salt, nonce.as_ref().as_slice(), &sealed].concat()
     }
 
     /// Opens what was sealed for that place.
@@ -110,7 +145,11 @@ impl Vault {
     pub fn unseal(&self, sealed: &[u8], place: Place) -> anyhow::Result<Secret> {
         let Sealed { key: id, salt, nonce, body } =
             parts(sealed).context("a sealed record is cut short or of another version")?;
-        let key = self.keys.get(id).with_context(|| format!("the key {id} is missing from the key list"))?;
+        let mut list = self.known().list;
+        if list.key(id).is_none() {
+            list = self.current();
+        }
+        let key = list.key(id).with_context(|| format!("the key {id} is missing from the key list"))?;
         let associated = place.associated(id);
         let mut body = body.to_vec();
         let opened = record_key(key, salt, &associated)
@@ -122,12 +161,52 @@ impl Vault {
             .map_err(|_| anyhow::anyhow!("a sealed record was altered or moved from another row"))?;
         Ok(Secret::from(String::from_utf8(opened.to_vec()).context("a sealed record holds no text")?))
     }
+
+    /// The key list as its file has it now. While the file is away or makes no sense, the last that did.
+    pub fn current(&self) -> Arc<KeyList> {
+        let known = self.known();
+        let stamp = Stamp::of(&self.0.path);
+        if stamp.is_none() || stamp == known.stamp {
+            return known.list;
+        }
+        match KeyList::read(&self.0.path) {
+            Ok(list) => {
+                let known = Known { list: Arc::new(list), stamp };
+                *self.0.known.write().unwrap_or_else(PoisonError::into_inner) = known.clone();
+                known.list
+            }
+            Err(err) => {
+                warn!("the key list was changed and cannot be read; going on with the one before: {err:#}");
+                known.list
+            }
+        }
+    }
+
+    /// Where the key list lies.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    fn known(&self) -> Known {
+        self.0.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl std::fmt::Debug for Vault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vault").field("active", &self.active).finish_non_exhaustive()
+        f.debug_struct("Vault").field("active", &self.known().list.active().0).finish_non_exhaustive()
     }
+}
+
+/// What a record sealed with a key begins with.
+pub fn prefix(key: &str) -> Vec<u8> {
+    [&[VERSION, key.len() as u8], key.as_bytes()].concat()
+}
+
+/// The key that a record with this beginning names, or none where it is no record this program knows.
+pub fn key_in(beginning: &[u8]) -> Option<&str> {
+    let (&[version, length], rest) = beginning.split_first_chunk::<2>()?;
+    (version == VERSION).then_some(std::str::from_utf8(rest.get(..length.into())?).ok()?)
 }
 
 /// A sealed record, taken apart.
@@ -158,56 +237,4 @@ fn record_key(key: &[u8; 32], salt: &[u8], associated: &[u8]) -> RandomizedNonce
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PLACE: Place = Place { table: "tunnel", column: "token_sealed", row: 7 };
-
-    fn vault(ids: &[&str]) -> Vault {
-        let lines = ids.iter().map(|id| format!("{id}/{}\n", BASE64_STANDARD.encode([id.len() as u8; 32])));
-        Vault::parse(&lines.collect::<String>()).unwrap()
-    }
-
-    #[test]
-    fn a_record_opens_in_its_place_only() {
-        let vault = vault(&["k1"]);
-        let secret = Secret::from("hunter2".to_owned());
-        let sealed = vault.seal(&secret, PLACE);
-        assert!(!sealed.windows(7).any(|w| w == b"hunter2"));
-        assert_ne!(sealed, vault.seal(&secret, PLACE), "sealing twice must not look alike");
-        assert_eq!(vault.unseal(&sealed, PLACE).unwrap().expose(), "hunter2");
-        assert!(vault.unseal(&sealed, Place { row: 8, ..PLACE }).is_err());
-        for index in 0..sealed.len() {
-            let mut altered = sealed.clone();
-            altered[index] ^= 1;
-            assert!(vault.unseal(&altered, PLACE).is_err(), "byte {index}");
-            assert!(vault.unseal(&sealed[..index], PLACE).is_err(), "cut at {index}");
-        }
-    }
-
-    #[test]
-    fn an_older_key_still_opens_and_a_missing_one_is_named() {
-        let sealed = vault(&["old"]).seal(&Secret::from("x".to_owned()), PLACE);
-        assert!(vault(&["k22222", "old"]).unseal(&sealed, PLACE).is_ok());
-        let err = vault(&["k1"]).unseal(&sealed, PLACE).unwrap_err();
-        assert!(err.to_string().contains("key old is missing"), "{err}");
-    }
-
-    #[test]
-    fn a_bad_key_list_says_which_line() {
-        for (text, says) in [("", "no key"), ("k1/abc\n", "line 1"), ("\nk 1/AAAA\n", "line 2")] {
-            let err = format!("{:#}", Vault::parse(text).unwrap_err());
-            assert!(err.contains(says), "{err}");
-        }
-    }
-
-    #[test]
-    fn a_new_list_is_private_and_read_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keys");
-        let sealed = Vault::open(&path).unwrap().seal(&Secret::from("x".to_owned()), PLACE);
-        assert!(Vault::open(&path).unwrap().unseal(&sealed, PLACE).is_ok());
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(Vault::open(&path).unwrap_err().to_string().contains("chmod 600"));
-    }
-}
+mod tests;

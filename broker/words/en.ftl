@@ -224,6 +224,58 @@ mail-changed-totp-off = the authenticator app of your Latchkey account was turne
 mail-changed-codes = new recovery codes were made for your Latchkey account; those from before do not work any more.
 mail-changed-passkey-on = a passkey was added to your Latchkey account.
 mail-changed-passkey-off = a passkey of your Latchkey account was removed.
+mail-offline-subject = { $home } is offline
+mail-offline = your home “{ $home }” has been offline since { $since } ({ $span }).
+mail-offline-hop = What fails: { $hop }. { $why }
+mail-offline-foot = You get one more letter when it is back. These letters can be switched off in the home’s settings.
+mail-back-subject = { $home } is back online
+mail-back = your home “{ $home }” is back online. It was away for { $span }, from { $since } to { $until }.
+mail-back-foot = There is nothing to do. The home’s page tells what had failed.
+
+## Hops
+hop-provider = Tunnel service
+hop-tunnel = Address on the internet
+hop-agent = Agent in the house
+hop-home-assistant = Home Assistant
+reason-provider-unreachable = The service that makes tunnels does not answer this broker.
+reason-tunnel-not-made = The home’s tunnel could not be made yet.
+reason-tunnel-not-connected = No tunnel to the house stands, so its address leads nowhere.
+reason-tunnel-never-connected = No tunnel to the house has stood yet.
+reason-tunnel-degraded = It works, with fewer connections than usual.
+reason-agent-gone = Nothing is heard from the agent.
+reason-agent-never-paired = No agent has been connected yet.
+reason-agent-taken-over = Another machine has taken the place of the one that was connected before.
+reason-home-assistant-unasked = Only the agent can ask it, and nothing is heard from that.
+reason-home-assistant-starting = Home Assistant has not finished starting.
+reason-home-assistant-unreachable = The agent is there, but Home Assistant does not answer it.
+reason-home-assistant-refused = Home Assistant refuses the agent’s token.
+reason-broker-restarted = The broker has just been restarted; the home is on its way back.
+help-provider = There is nothing to do in the house. It is tried again by itself; if it goes on, ask whoever runs this broker.
+help-tunnel = If the agent is connected, this passes by itself. If not, see whether the machine has power and network.
+help-agent = Does the machine beside Home Assistant have power and network? If it does, restart the agent there.
+help-agent-taken-over = If you did not set up another agent for this home, disconnect it under Programs.
+help-home-assistant-starting = This takes a few minutes at most. If it goes on, look into Home Assistant’s log.
+help-home-assistant-unreachable = See whether Home Assistant runs, and restart it if it hangs.
+help-home-assistant-refused = Make a new long-lived access token in Home Assistant and give it to the agent.
+
+## Spans
+span-both = { $more } { $less }
+span-seconds = { $n ->
+    [one] { $n } second
+   *[other] { $n } seconds
+}
+span-minutes = { $n ->
+    [one] { $n } minute
+   *[other] { $n } minutes
+}
+span-hours = { $n ->
+    [one] { $n } hour
+   *[other] { $n } hours
+}
+span-days = { $n ->
+    [one] { $n } day
+   *[other] { $n } days
+}
 
 ## Moments
 ago-now = now
@@ -300,9 +352,6 @@ dashboard-copy = Copy
 dashboard-copied = Copied
 dashboard-open = Open Home Assistant
 dashboard-status = Status
-dashboard-hop-tunnel = Address on the internet
-dashboard-hop-agent = Agent in the house
-dashboard-hop-home-assistant = Home Assistant
 dashboard-connected = Connected
 dashboard-disconnected = Not connected
 dashboard-not-paired = Waiting for its agent
@@ -312,6 +361,27 @@ dashboard-starting = Starting
 dashboard-unreachable = Does not answer
 dashboard-refused = Refuses the agent’s token
 dashboard-unknown = Not known
+dashboard-answers = Answers
+dashboard-degraded = Connected in part
+dashboard-returning = On its way back
+dashboard-stale = No news from the broker; what you see may be out of date. Trying again…
+dashboard-history = Outages
+dashboard-history-empty = None so far. Whenever a part of the way into this house fails for more than a few seconds, it is noted here.
+dashboard-history-older = Earlier
+dashboard-history-newest = Back to the newest
+dashboard-history-title = Outages
+dashboard-history-lead = When a part of the way into this house failed, for the last 90 days. What this broker could not see itself, because it was down, is not counted.
+dashboard-history-none = Nothing more.
+dashboard-comma = {", "}
+dashboard-lasted = for { $span }
+dashboard-lasts = still so
+dashboard-letters = Letters
+dashboard-letters-hint = { $n ->
+    [one] When this home is offline for { $n } minute, its owners and admins get a letter, and another when it is back.
+   *[other] When this home is offline for { $n } minutes, its owners and admins get a letter, and another when it is back.
+}
+dashboard-letters-on = Switch on
+dashboard-letters-off = Switch off
 dashboard-links = Links
 dashboard-links-empty = Nothing is shared. Choose a device below and press Share: whoever gets the link sees that one thing, and nothing else of your home.
 dashboard-view = May look
@@ -468,7 +538,14 @@ oauth-scope-shares-manage = make links to things in your homes, and revoke them
 oauth-scope-tunnels-manage = manage the tunnels of all homes
 oauth-choose-something = Choose at least one thing to allow, or deny the request.
 oauth-which-home = Which home is this?
-oauth-home-taken = has an agent already; the new one takes its place
+oauth-home-taken = its agent is away; this one takes its place
+oauth-home-connected = is connected
+oauth-taken-from = This home is connected from
+oauth-taken-somewhere = another machine
+oauth-taken-since = connected
+oauth-taken-ask = Take over?
+oauth-taken-what = The agent there ends, and this one takes its place. The home keeps its address, and what you share stays shared.
+oauth-take-over = Take over
 oauth-new-home = A new home
 oauth-new-home-name = Name of the new home
 oauth-new-home-default = Home
@@ -590,3 +667,37 @@ programs-revoke-hint = It stops working at once, and what it has open is closed.
 programs-cancel = Cancel
 programs-reused = A program was put out, because its key was used by two
 programs-reused-hint = Somebody may have copied it, or a backup was restored beside the original. If that is so, you can let the program in again. If you do not know why, look after the machine it runs on first.
+
+## A home's tunnel while it is made
+
+making-busy = The home’s address is being made
+making-hint = This takes a few seconds. You can leave this page; it goes on by itself.
+making-stuck = The home’s address cannot be made yet
+making-deleting = The home is being deleted
+making-retry = Try again now
+making-provider-silent = Cloudflare does not answer. It is tried again by itself.
+making-provider-busy = Cloudflare is busy or has a fault. It is tried again by itself.
+making-provider-full = Cloudflare takes no more tunnels or DNS records in this account. Whoever runs this service must make room.
+making-provider-denied = Cloudflare refuses this service’s API token. Whoever runs this service must renew it or give it the missing permission.
+making-provider-refused = Cloudflare says no. Whoever runs this service finds the reason below.
+making-still-connected = Cloudflare still counts connections of the old tunnel, for some minutes. It goes on by itself.
+making-foreign-record = A DNS record of that name is there already and is not ours. Have it removed, or delete this home and add it under another name.
+making-no-account = The Cloudflare account of this home’s domain is not set up any more. Whoever runs this service must add it again.
+
+proof-title = Is the address right?
+proof-ask = Check the address
+proof-asked = Checked
+proof-none = Nobody has checked yet whether the home’s address leads to Home Assistant.
+proof-proved = The home’s address leads to Home Assistant.
+proof-trusted-proxies = Home Assistant turns visitors away (400): it does not trust { $detail } yet. Add these lines to its configuration.yaml and restart it.
+proof-origin-down = The tunnel is there, and Home Assistant does not answer behind it. Is it running, and are its address and port right?
+proof-wrong-port = Home Assistant runs, but nothing answers where the tunnel ends. The port in the settings below is wrong.
+proof-not-home-assistant = Something answers at the home’s address, but it is not Home Assistant ({ $detail }). Check the port in the settings.
+proof-no-tunnel = The name is there, but no tunnel stands behind it ({ $detail }). Is the agent running?
+proof-not-applied = The tunnel is there but does not know this name yet ({ $detail }). Wait a minute and check again.
+proof-elsewhere = The home’s name leads to another server. Its DNS record must lead to this broker.
+proof-dns = The home’s name is not known ({ $detail }). Its DNS record is missing, or not everywhere yet.
+proof-tls = No secure connection comes about: the certificate does not fit this name ({ $detail }).
+proof-timeout = No answer came in time. Is a firewall in between?
+proof-redirect-loop = The home’s address leads back to itself, to { $detail }. Home Assistant, or a proxy before it, insists on https: let the tunnel lead to its https port, or turn that off.
+proof-unreachable = Nothing can be reached at the home’s address ({ $detail }).

@@ -173,7 +173,8 @@ pub struct Watched {
 pub mod close {
     /// The token was revoked or has lapsed: refresh it, and pair again if that is refused.
     pub const UNAUTHORIZED: u16 = 4401;
-    /// Another agent of the same home took its place.
+    /// Another agent took its place: the same pairing a second time, or, where the token is refused from now on,
+    /// another agent that was paired with the same home.
     pub const REPLACED: u16 = 4409;
     /// The home was deleted.
     pub const GONE: u16 = 4410;

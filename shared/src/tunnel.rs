@@ -41,6 +41,14 @@ pub const DIRECT_ORIGIN_HEADER: &str = "latchkey-origin";
 /// Its value.
 pub const DIRECT_ORIGIN_UNREACHABLE: &str = "unreachable";
 
+/// The header with which the broker asks a home's public address whether it works. No visitor's request carries it
+/// down the line.
+pub const DIRECT_PROOF_HEADER: &str = "latchkey-proof";
+
+/// The header on a 400 of Home Assistant to such a request: the agent's address as Home Assistant sees it, which is
+/// what `trusted_proxies` lacks.
+pub const DIRECT_SEEN_AS_HEADER: &str = "latchkey-seen-as";
+
 /// `GET /api/smarthome/homes/{id}/tunnel-token`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TunnelTokenAnswer {
@@ -81,6 +89,23 @@ pub struct HomeAnswer {
     /// When the home was made, in milliseconds since the Unix epoch.
     #[serde(default)]
     pub created_at: Option<i64>,
+    /// What asking its public address came to last; only where one home is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<ProofAnswer>,
+}
+
+/// What asking a home's public address came to (T9).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProofAnswer {
+    /// Whether it leads to Home Assistant.
+    pub is_proved: bool,
+    /// `proved`, or in one word why not.
+    pub finding: String,
+    /// An address, a status or an error, as the finding has it; may be empty.
+    #[serde(default)]
+    pub detail: String,
+    /// When it was asked, in milliseconds since the Unix epoch.
+    pub at: i64,
 }
 
 /// `GET /api/smarthome/homes/{id}` and `…/status`.
@@ -88,4 +113,63 @@ pub struct HomeAnswer {
 pub struct HomeEnvelope {
     /// The home.
     pub home: HomeAnswer,
+    /// The steps of the way into the house, outermost first; in `…/status` only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hops: Vec<HopAnswer>,
+}
+
+/// One step of the way into the house (T5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HopAnswer {
+    /// `provider`, `tunnel`, `agent` or `home_assistant`; a newer broker may know more.
+    pub hop: String,
+    /// `up`, `down`, `error` (somebody must act) or `unknown`.
+    pub state: String,
+    /// Since when, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub since: Option<i64>,
+    /// Why, as a code word such as `agent_gone`; nothing where there is nothing to say.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The same as a sentence, in the language of `Accept-Language`.
+    #[serde(default)]
+    pub sentence: Option<String>,
+    /// More: a machine and its version, or what was said by whoever failed.
+    #[serde(default)]
+    pub detail: Option<String>,
+}
+
+/// `GET /api/smarthome/homes/{id}/history`: when a hop was down, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryAnswer {
+    /// One page of them.
+    pub events: Vec<HopEventAnswer>,
+    /// What to ask `?before=` with for the next page; nothing at the end.
+    #[serde(default)]
+    pub next: Option<i64>,
+}
+
+/// One time that a hop was down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HopEventAnswer {
+    /// Its id.
+    pub id: i64,
+    /// Which hop, as in [`HopAnswer`].
+    pub hop: String,
+    /// `down` or `error`.
+    pub state: String,
+    /// Why, as a code word.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The same as a sentence, in the language of `Accept-Language`.
+    #[serde(default)]
+    pub sentence: Option<String>,
+    /// More: what was said by whoever failed.
+    #[serde(default)]
+    pub detail: Option<String>,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub at: i64,
+    /// When it was over; nothing while it lasts.
+    #[serde(default)]
+    pub ended_at: Option<i64>,
 }

@@ -17,7 +17,7 @@ use serde_json::Value;
 use shared::oauth::path;
 use tokio::net::TcpStream;
 
-use crate::load::{form, once};
+use crate::load::{form, get, once};
 
 const PEER: &str = include_str!("peer.mjs");
 const PACKAGES: [&str; 2] = ["oidc-provider@9.13.3", "better-sqlite3@12.11.1"];
@@ -31,6 +31,8 @@ pub enum Asked {
     Token,
     /// Whether one token is good.
     Introspection,
+    /// Nothing: whether the server is there.
+    Nothing,
 }
 
 /// A server that runs.
@@ -86,6 +88,8 @@ impl Server for Peer {
 pub struct Broker {
     process: Process,
     port: u16,
+    /// Its first account, signed in.
+    pub owner: Owner,
     service: (String, String),
     reader: (String, String),
 }
@@ -111,7 +115,7 @@ impl Broker {
             let line = said.lines().find(|line| line.contains("/first-run?code="));
             std::future::ready(line.map(|line| line.trim().to_owned()))
         });
-        Owner::make_first(&first_run.await?, Identity::ada()).await?;
+        let owner = Owner::make_first(&first_run.await?, Identity::ada()).await?;
         let workspace = workspace_of(&Where::Sqlite(folder.join("latchkey.db"))).await?;
         let add = |words: &[&str]| register(&program, folder, words);
         let service = add(&[
@@ -125,7 +129,7 @@ impl Broker {
             &workspace,
         ])?;
         let reader = add(&["--name", "Reader", "--kind", "resource-server"])?;
-        Ok(Self { process, port, service, reader })
+        Ok(Self { process, port, owner, service, reader })
     }
 }
 
@@ -139,6 +143,9 @@ impl Server for Broker {
     }
 
     async fn request(&self, asked: Asked) -> Result<Vec<u8>> {
+        if asked == Asked::Nothing {
+            return Ok(get("/healthz", &format!("127.0.0.1:{}", self.port)));
+        }
         let pair = |(id, secret): &(String, String)| (id.clone(), secret.clone());
         let ((id, secret), (reader, readers)) = (pair(&self.service), pair(&self.reader));
         requests(self.port, asked, (path::TOKEN, path::INTROSPECT), (&id, &secret), (&reader, &readers)).await
@@ -174,13 +181,15 @@ fn register(program: &Path, folder: &Path, words: &[&str]) -> Result<(String, St
     Ok((text("client_id")?, text("client_secret")?))
 }
 
-fn on_core_0(program: &Path) -> Command {
+/// A command that runs a program on core 0 alone.
+pub fn on_core_0(program: &Path) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", "0"]).arg(PathBuf::from(program));
     command
 }
 
-async fn until_open(port: u16, process: &mut Process) -> Result<()> {
+/// Waits until something listens on a port of loopback; an error if the process that should has ended.
+pub async fn until_open(port: u16, process: &mut Process) -> Result<()> {
     within(Duration::from_secs(30), "the server to listen", || {
         let ended = process.check();
         async move {

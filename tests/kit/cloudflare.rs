@@ -12,6 +12,7 @@ mod state;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
@@ -33,6 +34,8 @@ pub use state::{Connector, Record, State, Tunnel};
 pub const ACCOUNT: &str = "699d98642c564d2e855e9661899b7252";
 /// The zone's tag.
 pub const ZONE: &str = "023e105f4ecef8ad9ca31a8372d0c353";
+/// The name of the broker's list of accounts.
+pub const ACCOUNTS: &str = "cloudflare.toml";
 /// The API token that is good.
 pub const TOKEN: &str = "cf-api-token-0123456789abcdefghijklmnop";
 
@@ -58,6 +61,13 @@ pub enum When {
     Before,
     /// It is done, and nobody was told.
     After,
+}
+
+/// What is held up: the first call that a test finds to be it.
+struct Hold {
+    when: When,
+    is_it: fn(&Asked) -> bool,
+    is_caught: bool,
 }
 
 /// One call, as it came in.
@@ -94,20 +104,25 @@ struct Inner {
     state: Mutex<State>,
     plan: Mutex<Plan>,
     asked: watch::Sender<Vec<Asked>>,
-    released: Notify,
+    held: watch::Sender<Held>,
+}
+
+/// How many calls are held up, and how often all of them were let go.
+#[derive(Debug, Default, Clone, Copy)]
+struct Held {
+    now: usize,
+    releases: u64,
 }
 
 /// What will go wrong.
 #[derive(Default)]
 struct Plan {
-    /// Calls answered so far, faults included.
-    count: u64,
     /// What happens to the next calls, first come first.
     next: std::collections::VecDeque<Option<Fault>>,
     /// Of a hundred calls so many fail, drawn by a generator with this state.
     rate: Option<(u64, u64)>,
-    /// The call with this number is held up until it is released.
-    hold: Option<(u64, When)>,
+    /// Calls that are held up when they come; each catches one.
+    holds: Vec<Hold>,
     /// Nobody is there at all.
     is_down: bool,
 }
@@ -140,7 +155,7 @@ impl Cloudflare {
             state: Mutex::new(State::new(domain)),
             plan: Mutex::default(),
             asked: watch::Sender::default(),
-            released: Notify::new(),
+            held: watch::Sender::default(),
         });
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(accept(listener, inner.clone(), stop.clone())));
@@ -184,16 +199,47 @@ impl Cloudflare {
         self.inner.plan().is_down = is_down;
     }
 
-    /// Holds up the call that comes after `skip` others, until [`Cloudflare::release`].
-    pub fn hold(&self, skip: u64, when: When) {
-        let mut plan = self.inner.plan();
-        plan.hold = Some((plan.count + skip, when));
+    /// Holds up the next call that is it, until [`Cloudflare::release`].
+    pub fn hold(&self, when: When, is_it: fn(&Asked) -> bool) {
+        self.inner.plan().holds.push(Hold { when, is_it, is_caught: false });
     }
 
-    /// Lets go what is held up: its answer goes nowhere.
+    /// Waits until so many calls are held up; panics after twenty seconds.
+    pub async fn until_held(&self, count: usize) {
+        let mut held = self.inner.held.subscribe();
+        let waited =
+            tokio::time::timeout(Duration::from_secs(20), held.wait_for(|held| held.now >= count)).await;
+        let now = self.inner.held.borrow().now;
+        assert!(
+            matches!(waited, Ok(Ok(_))),
+            "{now} of {count} calls are held up; asked so far: {:#?}",
+            self.asked()
+        );
+    }
+
+    /// Lets go what is held up, whose answer goes nowhere, and holds up nothing more.
     pub fn release(&self) {
-        self.inner.plan().hold = None;
-        self.inner.released.notify_waiters();
+        self.inner.plan().holds.clear();
+        self.inner.held.send_modify(|held| *held = Held { now: 0, releases: held.releases + 1 });
+    }
+
+    /// Writes the broker's list of accounts with this one in it, and the file with its token, into a folder.
+    /// Asked fast and with little patience, as tests are.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn write_accounts(&self, folder: &Path) -> std::io::Result<PathBuf> {
+        let (list, token) = (folder.join(ACCOUNTS), folder.join("cloudflare.token"));
+        std::fs::write(&token, TOKEN)?;
+        std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        let text = format!(
+            "[[account]]\ndomain = \"{}\"\naccount = \"{ACCOUNT}\"\nzone = \"{ZONE}\"\n\
+             token_file = \"cloudflare.token\"\napi = \"{}\"\ncalls_per_second = 500\npatience_seconds = 2\n",
+            self.state().domain,
+            self.url(),
+        );
+        std::fs::write(&list, text)?;
+        Ok(list)
     }
 }
 
@@ -202,17 +248,19 @@ impl Inner {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits while this call is held up; whether it was.
-    async fn held(&self, number: u64, when: When) -> bool {
-        let mut was = false;
-        loop {
-            let released = self.released.notified();
-            if self.plan().hold != Some((number, when)) {
-                return was;
-            }
-            was = true;
-            released.await;
-        }
+    /// When this call is to be held up, if it is, and how often calls had been let go before.
+    fn caught(&self, asked: &Asked) -> Option<(When, u64)> {
+        let mut plan = self.plan();
+        let hold = plan.holds.iter_mut().find(|hold| !hold.is_caught && (hold.is_it)(asked))?;
+        hold.is_caught = true;
+        Some((hold.when, self.held.borrow().releases))
+    }
+
+    /// Holds up a call until all are let go.
+    async fn hold_up(&self, releases: u64) {
+        self.held.send_modify(|held| held.now += usize::from(held.releases == releases));
+        // Fails only when the simulator itself has ended.
+        _ = self.held.subscribe().wait_for(|held| held.releases > releases).await;
     }
 }
 
@@ -240,23 +288,25 @@ impl From<Infallible> for NoAnswer {
 async fn answer(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, NoAnswer> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
-    let (number, fault) = {
-        let mut plan = inner.plan();
-        plan.count += 1;
-        (plan.count - 1, plan.draw())
-    };
+    let fault = inner.plan().draw();
     let query = parts.uri.query().unwrap_or_default();
     let query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let path = parts.uri.path().strip_prefix("/client/v4/").unwrap_or_default().to_owned();
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    if inner.held(number, When::Before).await {
+    let mut asked = Asked { method: parts.method, path, query, body: body.clone(), answered: None };
+    if let Some(fields) = asked.body.as_object_mut() {
+        fields.remove("tunnel_secret");
+    }
+    let caught = inner.caught(&asked);
+    if let Some((When::Before, releases)) = caught {
+        inner.hold_up(releases).await;
         return Err(NoAnswer);
     }
     let bearer = parts.headers.get("authorization").and_then(|value| value.to_str().ok());
     let is_done = matches!(fault, None | Some(Fault::Lost));
     let said = is_done.then(|| {
         let mut state = inner.state.lock().unwrap_or_else(PoisonError::into_inner);
-        answers::answer(&mut state, bearer, &parts.method, &path, &query, &body)
+        answers::answer(&mut state, bearer, &asked, &body)
     });
     let answer = match (fault, said) {
         (None, Some(said)) => Some(said),
@@ -265,15 +315,10 @@ async fn answer(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Respons
         (Some(Fault::Html), _) => Some(Said::html()),
         _ => None,
     };
-    inner.asked.send_modify(|asked| {
-        let mut body = body.clone();
-        if let Some(fields) = body.as_object_mut() {
-            fields.remove("tunnel_secret");
-        }
-        let answered = answer.as_ref().map(|said| said.status);
-        asked.push(Asked { method: parts.method.clone(), path: path.clone(), query, body, answered });
-    });
-    if inner.held(number, When::After).await {
+    asked.answered = answer.as_ref().map(|said| said.status);
+    inner.asked.send_modify(|all| all.push(asked));
+    if let Some((When::After, releases)) = caught {
+        inner.hold_up(releases).await;
         return Err(NoAnswer);
     }
     answer.map(Said::response).ok_or(NoAnswer)

@@ -174,6 +174,24 @@ impl HomeAssistant {
         Ok(())
     }
 
+    /// Stops it where it stands: its connections stay open and say nothing.
+    ///
+    /// # Errors
+    /// When it is not ours to stop.
+    pub fn freeze(&self) -> Result<()> {
+        self.own.as_ref().context(NOT_OURS)?.process.freeze();
+        Ok(())
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// When it is not ours.
+    pub fn thaw(&self) -> Result<()> {
+        self.own.as_ref().context(NOT_OURS)?.process.thaw();
+        Ok(())
+    }
+
     /// Stops it tidily and waits until it is gone.
     ///
     /// # Errors
@@ -188,6 +206,21 @@ impl HomeAssistant {
         ended.await?;
         own.process.kill();
         Ok(())
+    }
+
+    /// Takes the lines that trust a proxy out of its configuration, or puts them back; for the next start.
+    ///
+    /// # Errors
+    /// When it is not ours, or the file cannot be written.
+    pub fn trust_proxies(&self, trusts: bool) -> Result<()> {
+        let file = self.own.as_ref().context(NOT_OURS)?.folder.join("config/configuration.yaml");
+        let text = fs::read_to_string(&file)?;
+        let changed = |line: &str| {
+            let bare = line.trim_start_matches([' ', '#']);
+            let is_one = bare.starts_with("use_x_forwarded_for:") || bare.starts_with("trusted_proxies:");
+            if is_one { format!("  {}{bare}", if trusts { "" } else { "# " }) } else { line.to_owned() }
+        };
+        Ok(fs::write(&file, text.lines().map(|line| changed(line) + "\n").collect::<String>())?)
     }
 
     /// Starts it again on the same port after [`HomeAssistant::kill`] or [`HomeAssistant::stop`].

@@ -18,7 +18,9 @@ pub mod owner; // what an owner does on the broker's pages
 pub mod postgres; // a throw-away cluster
 pub mod process; // children that end when we do
 pub mod programs; // broker and agent as programs of their own, to be killed
+pub mod service; // a program that asks the JSON routes
 pub mod scales; // what broker and agent weigh
+pub mod search; // secrets, where they must not lie
 pub mod smtp; // a real mail server, to be stopped and started
 pub mod tap; // what an agent says and hears, written down
 pub mod tree; // the workspace as text

@@ -34,7 +34,7 @@ pub struct Postgres {
     psql: PathBuf,
     // Fields are dropped in this order: first the server ends, then its files go.
     process: Option<Process>,
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
 }
 
 impl Postgres {
@@ -48,7 +48,7 @@ impl Postgres {
         };
         let psql = which("psql").or_else(|| Some(programs().ok()?.join("psql")));
         let psql = psql.context("psql is needed to make databases: apt-get install postgresql-client")?;
-        Ok(Self { admin, psql, process: None, _folder: None })
+        Ok(Self { admin, psql, process: None, folder: None })
     }
 
     /// Makes a cluster in a temporary folder and starts it on a free port of loopback, without a socket file.
@@ -81,7 +81,7 @@ impl Postgres {
         let process = Process::start("PostgreSQL", &mut server, &log, Signal::SIGINT)?;
         let admin = format!("postgres://postgres@127.0.0.1:{port}/postgres");
         let psql = programs.join("psql");
-        let mut cluster = Self { admin, psql, process: Some(process), _folder: Some(folder) };
+        let mut cluster = Self { admin, psql, process: Some(process), folder: Some(folder) };
         cluster.until_ready()?;
         Ok(cluster)
     }
@@ -89,6 +89,27 @@ impl Postgres {
     /// The admin's URL, to hand to other processes in `LATCHKEY_TEST_POSTGRES`.
     pub fn admin_url(&self) -> &str {
         &self.admin
+    }
+
+    /// The cluster's files and its log, if we started it.
+    pub fn files(&self) -> Option<&Path> {
+        self.folder.as_ref().map(TempDir::path)
+    }
+
+    /// Brings everything that is committed into the tables' files.
+    ///
+    /// # Errors
+    /// When the cluster refuses.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.sql("CHECKPOINT")
+    }
+
+    /// Everything in a database as SQL: what `pg_dump` says.
+    ///
+    /// # Errors
+    /// When it says no.
+    pub fn dump(url: &str) -> Result<Vec<u8>> {
+        Ok(run(Command::new(programs()?.join("pg_dump")).arg("--inserts").arg(url))?.stdout)
     }
 
     /// Makes an empty database whose name begins with `name` and gives its URL.

@@ -101,6 +101,16 @@ impl Process {
         _ = self.warden.wait();
     }
 
+    /// Stops the group where it stands, as a machine that hangs does: its connections stay open and say nothing.
+    pub fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
     /// The last lines of what the child has written.
     pub fn tail(&self, lines: usize) -> String {
         let text = fs::read(&self.log).unwrap_or_default();

@@ -30,12 +30,47 @@ pub fn brokers_operator(settings: &broker::config::Settings, words: &[&str]) -> 
     String::from_utf8(said.stdout).context("it says what is not text")
 }
 
+/// Starts one of the operator's commands; its log is `operator.log` in `folder`.
+///
+/// # Errors
+/// When the program was not built or cannot be started.
+pub fn brokers_operator_started(
+    settings: &broker::config::Settings,
+    words: &[&str],
+    folder: &Path,
+) -> Result<Process> {
+    let mut command = brokers_command(settings)?;
+    Process::start("the operator", command.args(words), &folder.join("operator.log"), Signal::SIGTERM)
+}
+
+/// Like [`brokers_operator`], for a command that must end with code 1: all it says.
+///
+/// # Errors
+/// When the program was not built, or ends with another code.
+pub fn brokers_operator_fails(settings: &broker::config::Settings, words: &[&str]) -> Result<String> {
+    let said = brokers_command(settings)?.args(words).output().context("run latchkey-broker")?;
+    let text = [said.stdout, said.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    ensure!(said.status.code() == Some(1), "latchkey-broker {}: {}: {text}", words.join(" "), said.status);
+    Ok(text)
+}
+
 fn brokers_command(settings: &broker::config::Settings) -> Result<Command> {
-    let mut command = Command::new(built("latchkey-broker")?);
+    let mut command = program("latchkey-broker")?;
     command.arg("--listen").arg(settings.listen.to_string());
     command.arg("--public-url").arg(settings.public_url.as_str());
     command.arg("--data-dir").arg(&settings.data_dir);
     command.args(["--password-memory-mib", "19"]);
+    command.arg("--home-domain").arg(&settings.home_domain);
+    if let Some((certificate, key)) = &settings.tls {
+        command.arg("--tls-certificate").arg(certificate).arg("--tls-key").arg(key);
+    }
+    if let Some(url) = &settings.mail.smtp {
+        command.env("LATCHKEY_SMTP_URL", url.expose());
+    }
+    if !settings.cloudflare.is_empty() {
+        command.arg("--cloudflare").arg(settings.data_dir.with_file_name(crate::cloudflare::ACCOUNTS));
+    }
     if let Where::Postgres(url) = &settings.database {
         command.env("LATCHKEY_DATABASE", url.expose());
     }
@@ -62,13 +97,24 @@ pub fn log_out(settings: &agent::config::Settings) -> Result<()> {
 }
 
 fn agents_command(settings: &agent::config::Settings, word: &str) -> Result<Command> {
-    let mut command = Command::new(built("latchkey-agent")?);
+    let mut command = program("latchkey-agent")?;
     command.arg(word).args(["--memory", "file"]);
     command.arg("--home-assistant").arg(settings.home_assistant.as_str());
     command.arg("--data-dir").arg(&settings.data_dir);
     if let Some(token) = &settings.home_assistant_token {
         command.env("LATCHKEY_HOME_ASSISTANT_TOKEN", token.expose());
     }
+    Ok(command)
+}
+
+/// One of the two programs, `latchkey-broker` or `latchkey-agent`, still without a word to it, and without what only
+/// the tests were given.
+///
+/// # Errors
+/// When it was not built.
+pub fn program(name: &str) -> Result<Command> {
+    let mut command = Command::new(built(name)?);
+    command.env_remove("HA_TOKEN");
     Ok(command)
 }
 

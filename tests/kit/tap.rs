@@ -12,9 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use shared::relay;
+use shared::tunnel::DIRECT_PATH;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -29,6 +31,8 @@ pub struct Tap {
     address: SocketAddr,
     broker: Arc<Mutex<Option<SocketAddr>>>,
     heard: Arc<Mutex<Heard>>,
+    /// Whether tunnels are held.
+    held: watch::Sender<bool>,
     _stop: DropGuard,
 }
 
@@ -51,9 +55,10 @@ impl Tap {
         let address = listener.local_addr()?;
         let (broker, heard) = (Arc::<Mutex<_>>::default(), Arc::<Mutex<_>>::default());
         let stop = CancellationToken::new();
-        let line = Line { broker: Arc::clone(&broker), heard: Arc::clone(&heard) };
+        let held = watch::Sender::new(false);
+        let line = Line { broker: Arc::clone(&broker), heard: Arc::clone(&heard), held: held.clone() };
         tokio::spawn(stop.clone().run_until_cancelled_owned(line.accept(listener)));
-        Ok(Self { address, broker, heard, _stop: stop.drop_guard() })
+        Ok(Self { address, broker, heard, held, _stop: stop.drop_guard() })
     }
 
     /// Where it listens.
@@ -64,6 +69,17 @@ impl Tap {
     /// Leads to the broker at this address from now on.
     pub fn lead_to(&self, broker: SocketAddr) {
         *locked(&self.broker) = Some(broker);
+    }
+
+    /// Cuts the tunnels without a word: what is sent over them is lost, and nobody is told. Those that are dialled
+    /// meanwhile lead nowhere either.
+    pub fn hold_tunnels(&self) {
+        self.held.send_replace(true);
+    }
+
+    /// Lets tunnels through again; those that were held are hung up.
+    pub fn release_tunnels(&self) {
+        self.held.send_replace(false);
     }
 
     /// Every frame that agents sent over the relay so far, in order; what is not text is shown as such.
@@ -105,6 +121,7 @@ enum Noting {
 struct Line {
     broker: Arc<Mutex<Option<SocketAddr>>>,
     heard: Arc<Mutex<Heard>>,
+    held: watch::Sender<bool>,
 }
 
 impl Line {
@@ -125,22 +142,39 @@ impl Line {
         let far = TcpStream::connect(broker).await?;
         near.set_nodelay(true)?;
         far.set_nodelay(true)?;
-        let ((mut near_in, near_out), (far_in, mut far_out)) = (near.into_split(), far.into_split());
+        let ((mut near_in, mut near_out), (mut far_in, mut far_out)) = (near.into_split(), far.into_split());
         // A request's first bytes come in one piece from every client we use.
         let mut first = vec![0; 16 << 10];
         let length = near_in.read(&mut first).await?;
         first.truncate(length);
         let (mut up, down) = whose(&first);
+        let is_tunnel = first.starts_with(format!("GET {DIRECT_PATH} ").as_bytes());
+        let mut held = self.held.subscribe();
         self.note(&mut up, &first);
-        far_out.write_all(&first).await?;
-        // Whichever side ends first ends both: a broker that hung up must be seen to have done so.
+        let passing = async {
+            far_out.write_all(&first).await?;
+            // Whichever side ends first ends both: a broker that hung up must be seen to have done so.
+            tokio::select! {
+                passed = self.copy(&mut near_in, &mut far_out, up) => passed,
+                passed = self.copy(&mut far_in, &mut near_out, down) => passed,
+            }
+        };
         tokio::select! {
-            passed = self.copy(near_in, far_out, up) => passed,
-            passed = self.copy(far_in, near_out, down) => passed,
+            biased;
+            Ok(_) = held.wait_for(|held| *held && is_tunnel) => {}
+            passed = passing => return passed,
         }
+        // All four halves are still open, and nobody reads them.
+        _ = held.wait_for(|held| !held).await;
+        Ok(())
     }
 
-    async fn copy(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut noting: Noting) -> Result<()> {
+    async fn copy(
+        &self,
+        from: &mut OwnedReadHalf,
+        to: &mut OwnedWriteHalf,
+        mut noting: Noting,
+    ) -> Result<()> {
         let mut buffer = vec![0; 64 << 10];
         loop {
             let length = from.read(&mut buffer).await?;

@@ -2,6 +2,7 @@
 //! Assistant, an agent and browsers. All of it ends with the story.
 
 pub mod letters;
+mod provided;
 mod registering;
 mod sharing;
 mod spoil;
@@ -304,7 +305,8 @@ impl World {
     pub async fn broker_program(&self) -> Process {
         let mut program = programs::broker(&self.settings, self.folder.path())
             .unwrap_or_else(|err| panic!("start the broker's program: {err:#}"));
-        let ready = format!("http://{}/readyz", self.settings.listen);
+        let scheme = if self.settings.tls.is_some() { "https" } else { "http" };
+        let ready = format!("{scheme}://{}/readyz", self.settings.listen);
         let http = crate::http_client();
         until("the broker's program to be ready", || {
             let alive = program.check();

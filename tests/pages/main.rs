@@ -9,11 +9,14 @@ mod chinese;
 mod front;
 mod guest;
 mod look;
+mod making;
 mod names;
+mod outages;
 mod owner;
 mod people;
 mod programs;
 mod speed;
+mod taking_over;
 
 use kit::world::{Database, World};
 

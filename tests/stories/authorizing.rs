@@ -4,7 +4,7 @@
 mod borrowing;
 mod faults;
 mod offering;
-mod program;
+pub mod program;
 mod secrets;
 mod secure;
 mod timing;
@@ -119,7 +119,7 @@ kit::stories! {
 }
 
 /// Tokens for a new home of this owner.
-async fn paired(program: &Program, owner: &Owner) -> program::Said {
+pub async fn paired(program: &Program, owner: &Owner) -> program::Said {
     let device = program.device().await;
     owner.allow_by_code(&device.text("user_code"), "Lake House").await.unwrap();
     let tokens = program.poll(&device.text("device_code")).await;

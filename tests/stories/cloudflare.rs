@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use broker::tunnels::cloudflare::{Account, Cloudflare, Trouble, points_at};
+use broker::tunnels::cloudflare::{Account, Cloudflare, Manners, Trouble, points_at};
 use kit::cloudflare::{self as recorded, Fault};
 use kit::until::within;
 
@@ -15,9 +15,13 @@ async fn pair() -> (recorded::Cloudflare, Cloudflare) {
 }
 
 fn api(there: &recorded::Cloudflare, token: &str) -> Cloudflare {
-    let account =
-        Account { id: recorded::ACCOUNT.into(), zone: recorded::ZONE.into(), token: token.to_owned().into() };
-    Cloudflare::new(kit::http_client(), there.url(), account)
+    let account = Account {
+        id: recorded::ACCOUNT.into(),
+        zone: recorded::ZONE.into(),
+        token: token.to_owned().into(),
+        manners: Manners::default(),
+    };
+    Cloudflare::new(kit::http_client(), Some(there.url()), account)
 }
 
 #[tokio::test]

@@ -4,12 +4,19 @@
 #![allow(clippy::unwrap_used)]
 
 mod authorizing;
+mod certifying;
 mod cloudflare;
 mod first_day;
+mod hiding;
 mod judging;
+mod keys;
 mod outliving;
 mod people;
+mod providing;
+mod proving;
 mod relaying;
+mod taking_over;
+mod telling;
 mod trespassing;
 mod tunnelling;
 mod weighing;

@@ -1,6 +1,6 @@
 //! Outliving: whatever is killed, what was promised holds when it is back, and nobody has to do anything for it.
 
-mod ending;
+pub mod ending;
 mod killing;
 mod settling;
 

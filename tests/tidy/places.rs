@@ -18,7 +18,7 @@ const BOTH: &[&str] = &["broker", "agent", "shared"];
 
 const PLACES: &[Place] = &[
     Place {
-        words: &["sqlx::"],
+        words: &["sqlx::", "sqlx_core::", "rusqlite::"],
         crates: BOTH,
         homes: &["broker/src/store.rs", "broker/src/store/", "rows.rs"],
         why: "rows.rs holds a feature's SQL and store.rs is the one door to the database",

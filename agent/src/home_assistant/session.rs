@@ -25,8 +25,9 @@ use super::news::News;
 use super::socket::{Incoming, Lost, Socket};
 use super::{QUEUE, Request};
 
-const PING_EVERY: Duration = Duration::from_secs(20);
-const DEAD_AFTER: Duration = Duration::from_secs(45);
+const PING_EVERY: Duration = Duration::from_secs(7);
+/// A Home Assistant that hangs is told of in time: T5 allows 30 s until its light is right, and a page looks every 5.
+const DEAD_AFTER: Duration = Duration::from_secs(20);
 
 /// Registry changes come in swarms (deleting an area touches each entity in it); they are read again this long
 /// after the first.

@@ -18,8 +18,9 @@ use super::Link;
 use crate::home_assistant::{Health, HomeAssistant};
 use crate::net::WebSocket;
 
-const PING_EVERY: Duration = Duration::from_secs(20);
-const DEAD_AFTER: Duration = Duration::from_secs(45);
+/// So often that an agent whose broker was restarted without a word is back before it is missed (25 s).
+const PING_EVERY: Duration = Duration::from_secs(10);
+const DEAD_AFTER: Duration = Duration::from_secs(25);
 const SEND_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Entities in one frame. With every text at its longest a state takes less than 5 KiB, so that a frame stays
@@ -36,6 +37,8 @@ pub enum Ended {
     Unauthorized,
     /// Another agent has the home now.
     Replaced,
+    /// Another agent was paired with the home.
+    TakenOver,
     /// The home is gone.
     Gone,
     /// Anything else; worth another try.

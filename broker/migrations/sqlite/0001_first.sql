@@ -6,7 +6,8 @@ CREATE TABLE account (
     password_is_short BIGINT NOT NULL DEFAULT 0,
     epoch BIGINT NOT NULL DEFAULT 0,
     created_at BIGINT NOT NULL,
-    disabled_at BIGINT
+    disabled_at BIGINT,
+    language TEXT
 );
 
 CREATE TABLE workspace (
@@ -133,11 +134,16 @@ CREATE TABLE home (
     workspace_id BIGINT NOT NULL REFERENCES workspace (id) ON DELETE CASCADE,
     name TEXT NOT NULL,
     label TEXT NOT NULL UNIQUE,
+    domain TEXT,
     ha_port BIGINT NOT NULL,
     state TEXT NOT NULL,
     error TEXT,
+    error_code TEXT,
+    request_key BLOB UNIQUE,
+    request_hash BLOB,
     created_by BIGINT NOT NULL,
-    created_at BIGINT NOT NULL
+    created_at BIGINT NOT NULL,
+    offline_mail BIGINT NOT NULL DEFAULT 1
 );
 CREATE INDEX home_workspace ON home (workspace_id);
 
@@ -146,6 +152,37 @@ CREATE TABLE tunnel (
     tunnel_id TEXT NOT NULL UNIQUE,
     created_at BIGINT NOT NULL
 );
+
+CREATE TABLE proof (
+    home_id BIGINT PRIMARY KEY NOT NULL REFERENCES home (id) ON DELETE CASCADE,
+    finding TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    proved_at BIGINT NOT NULL
+);
+
+CREATE TABLE installation (
+    id BIGINT PRIMARY KEY NOT NULL,
+    name TEXT NOT NULL
+);
+
+CREATE TABLE cloudflare_tunnel (
+    home_id BIGINT PRIMARY KEY NOT NULL REFERENCES home (id) ON DELETE CASCADE,
+    tunnel_id TEXT UNIQUE,
+    asked_at BIGINT,
+    port BIGINT,
+    record_id TEXT,
+    token_sealed BLOB,
+    secret_wanted BIGINT NOT NULL DEFAULT 1,
+    secret_made BIGINT NOT NULL DEFAULT 0,
+    unmade BIGINT NOT NULL DEFAULT 0,
+    is_settled BIGINT NOT NULL DEFAULT 0,
+    since BIGINT NOT NULL,
+    tries BIGINT NOT NULL DEFAULT 0,
+    due_at BIGINT NOT NULL,
+    lease BIGINT NOT NULL DEFAULT 0,
+    leased_until BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX cloudflare_tunnel_due ON cloudflare_tunnel (due_at);
 
 CREATE TABLE client (
     client_id TEXT PRIMARY KEY NOT NULL,
@@ -181,12 +218,13 @@ CREATE TABLE oauth_grant (
     ends_at BIGINT NOT NULL,
     used_at BIGINT NOT NULL,
     used_from TEXT NOT NULL,
+    machine TEXT,
     revoked_at BIGINT,
     revoked_why TEXT,
     revoked_from TEXT
 );
-CREATE INDEX oauth_grant_account ON oauth_grant (account_id);
-CREATE INDEX oauth_grant_home ON oauth_grant (home_id);
+CREATE INDEX oauth_grant_account ON oauth_grant (account_id) WHERE account_id IS NOT NULL;
+CREATE INDEX oauth_grant_home ON oauth_grant (home_id) WHERE home_id IS NOT NULL;
 
 CREATE TABLE tunnel_token (
     id BIGINT PRIMARY KEY NOT NULL,
@@ -196,6 +234,12 @@ CREATE TABLE tunnel_token (
     token_sealed BLOB NOT NULL,
     created_at BIGINT NOT NULL,
     UNIQUE (home_id, grant_id)
+);
+CREATE TABLE tunnel_reader (
+    home_id BIGINT NOT NULL REFERENCES cloudflare_tunnel (home_id) ON DELETE CASCADE,
+    grant_id BIGINT NOT NULL,
+    client_id TEXT NOT NULL,
+    PRIMARY KEY (home_id, grant_id, client_id)
 );
 CREATE INDEX tunnel_token_grant ON tunnel_token (grant_id);
 CREATE INDEX oauth_grant_client ON oauth_grant (client_id);
@@ -246,7 +290,7 @@ CREATE TABLE token (
     revoked_at BIGINT
 );
 CREATE INDEX token_grant ON token (grant_id);
-CREATE INDEX token_parent ON token (parent_hash);
+CREATE INDEX token_parent ON token (parent_hash) WHERE parent_hash IS NOT NULL;
 CREATE INDEX token_expires ON token (expires_at);
 
 CREATE TABLE shared_entity (
@@ -292,3 +336,39 @@ CREATE TABLE audit_end (
     last_hash BLOB NOT NULL
 );
 INSERT INTO audit_end (id, entries, last_hash) VALUES (1, 0, X'');
+
+CREATE TABLE broker (
+    id BIGINT PRIMARY KEY NOT NULL,
+    beat BIGINT NOT NULL,
+    seen_at BIGINT NOT NULL
+);
+
+CREATE TABLE hop (
+    home_id BIGINT NOT NULL REFERENCES home (id) ON DELETE CASCADE,
+    hop TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    detail TEXT,
+    since BIGINT NOT NULL,
+    broker_id BIGINT NOT NULL,
+    PRIMARY KEY (home_id, hop)
+);
+
+CREATE TABLE hop_event (
+    id BIGINT PRIMARY KEY NOT NULL,
+    home_id BIGINT NOT NULL REFERENCES home (id) ON DELETE CASCADE,
+    hop TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    detail TEXT,
+    at BIGINT NOT NULL,
+    ended_at BIGINT
+);
+CREATE INDEX hop_event_home ON hop_event (home_id, at);
+
+CREATE TABLE incident (
+    home_id BIGINT PRIMARY KEY NOT NULL REFERENCES home (id) ON DELETE CASCADE,
+    began_at BIGINT NOT NULL,
+    told_at BIGINT,
+    well_at BIGINT
+);

@@ -1,6 +1,6 @@
 //! The rows of accounts.
 
-use shared::id::AccountId;
+use shared::id::{AccountId, WorkspaceId};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
@@ -38,6 +38,35 @@ pub struct Line {
     pub disabled_at: Option<Timestamp>,
 }
 
+/// Somebody who gets letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reader {
+    /// The address.
+    pub email: String,
+    /// The language of our pages when they last signed in, such as `zh-Hant`; nothing before they did.
+    pub language: Option<String>,
+}
+
+/// The owners and admins of a workspace who may sign in.
+pub async fn managers(db: &mut Db, workspace: WorkspaceId) -> Result<Vec<Reader>> {
+    let rows = sqlx::query(
+        "SELECT a.email, a.language FROM member m JOIN account a ON a.id = m.account_id
+         WHERE m.workspace_id = $1 AND m.role IN ('owner', 'admin') AND a.disabled_at IS NULL ORDER BY a.email",
+    )
+    .bind(workspace.number())
+    .fetch_all(db)
+    .await?;
+    rows.iter()
+        .map(|row| Ok(Reader { email: row.try_get("email")?, language: row.try_get("language")? }))
+        .collect()
+}
+
+/// Notes the language of an account's pages.
+pub async fn set_language(db: &mut Db, account: AccountId, language: &str) -> Result<()> {
+    let sql = "UPDATE account SET language = $2 WHERE id = $1";
+    sqlx::query(sql).bind(account.number()).bind(language).execute(db).await.map(drop)
+}
+
 /// The id in a column.
 pub fn id<T: TryFrom<i64>>(number: i64) -> Result<T> {
     number.try_into().map_err(|_| Failure::Decode("an id in the database is out of range".into()))
@@ -45,7 +74,7 @@ pub fn id<T: TryFrom<i64>>(number: i64) -> Result<T> {
 
 /// Holds off other writers of accounts until this transaction ends. SQLite has one writer anyway.
 pub async fn only_writer(db: &mut Db) -> Result<()> {
-    if db.backend_name() == "PostgreSQL" {
+    if db.is_postgres() {
         sqlx::query("LOCK TABLE account IN SHARE ROW EXCLUSIVE MODE").execute(db).await?;
     }
     Ok(())

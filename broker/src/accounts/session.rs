@@ -205,6 +205,9 @@ impl Accounts {
         }
         rows::add(&mut tx, &new).await?;
         rows::keep(&mut tx, account, new.hash, MOST).await?;
+        if asked.header(header::ACCEPT_LANGUAGE).is_some() {
+            super::rows::set_language(&mut tx, account, asked.words().tag).await?;
+        }
         self.note(&mut tx, Entry::new(Act::SignedIn).of(account).from(asked.peer.ip)).await?;
         tx.commit().await?;
         give(&mut answer, asked, &cookie, is_kept);

@@ -142,7 +142,8 @@ impl Accounts {
             let row = rows::Token { hash: &hash, kind, email: &wish.email, account, now, lapses_at };
             rows::add_token(&mut tx, &row).await?;
             let origin = self.0.site.origin();
-            let head = Head { w: words_of(&wish.language), to: &wish.email, origin: &origin, lapses_at };
+            let head =
+                Head { w: words::for_header(&wish.language), to: &wish.email, origin: &origin, lapses_at };
             let link = |path: &str| self.0.site.address(&format!("/{path}?token={}", token.expose()));
             let letter = match kind {
                 "reset" => head.reset(&link("reset"))?,
@@ -296,8 +297,4 @@ impl Accounts {
         tx.commit().await?;
         Ok(gone)
     }
-}
-
-fn words_of(tag: &str) -> &'static Words {
-    words::for_header(tag)
 }

@@ -9,15 +9,56 @@ pub enum Command {
     Serve,
     /// Read all settings, say what they come to, and stop
     Check,
+    /// Look at everything the broker needs, and name what is missing; nothing is changed (exit code 1: something is)
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove tunnels and DNS records at Cloudflare that this installation made and that belong to no home
+    Sweep {
+        /// List them only
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Register, list and look after OAuth clients; a running broker need not be told
     #[command(subcommand)]
     Client(ClientCommand),
     /// Make, list and look after accounts; a running broker need not be told
     #[command(subcommand)]
     User(UserCommand),
+    /// Look after the keys that seal secrets at rest; a running broker need not be told
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Read the list of who did what
     #[command(subcommand)]
     Audit(AuditCommand),
+}
+
+/// What to do about the keys that seal secrets at rest.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum KeysCommand {
+    /// List the keys, the active one first, and how many records each has sealed
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a new key and seal every record anew with it; interrupted, it goes on when run again
+    ///
+    /// The new key stands first in the key list before anything is sealed with it; older keys stay until they are
+    /// retired. A broker on this machine sees the new list at once. Where brokers run on several machines, each with
+    /// a copy of the list, bring the new one to all of them right away: until then those without it cannot open
+    /// what was sealed anew.
+    Rotate,
+    /// Take a key that no record names out of the list, a minute or more after the list was changed
+    ///
+    /// What it once sealed can then never be opened again, in backups of the database neither, except with a copy of
+    /// the key list from before.
+    Retire {
+        /// Its id, as `keys list` shows it
+        id: String,
+    },
 }
 
 /// What to do with the list of who did what.

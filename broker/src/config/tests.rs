@@ -18,6 +18,8 @@ fn nothing_said_is_loopback_sqlite_and_the_products_lifetimes() {
     assert_eq!(settings.lifetimes.access, Duration::from_secs(3600));
     assert_eq!(settings.lifetimes.refresh, DAY * 30);
     assert_eq!(settings.lifetimes.device, Duration::from_secs(900));
+    assert_eq!(settings.offline_mail, Some(Duration::from_secs(600)));
+    assert_eq!(settle("offline_mail_minutes = 0").unwrap().offline_mail, None);
 }
 
 #[test]
@@ -36,6 +38,7 @@ fn a_bad_setting_is_named() {
         ("access_token_seconds = 3601", "access_token_seconds: 3601 is not between 60 and 3600"),
         ("refresh_token_days = 0", "refresh_token_days"),
         ("password_memory_mib = 8", "password_memory_mib"),
+        ("offline_mail_minutes = 1441", "offline_mail_minutes: 1441 is not between 0 and 1440"),
         ("trusted_proxies = ['nearby']", "\"nearby\" is not an IP address"),
     ] {
         let says = format!("{:#}", settle(toml).unwrap_err());

@@ -1,27 +1,13 @@
 //! Lights: how a home is, in a colour and words, for the card and for each hop (T5).
 //!
-//! Green works, grey is away or not known yet, red needs somebody.
+//! Green works, grey is away or not known, red needs somebody.
 
 use serde::Serialize;
-use shared::relay::HomeAssistantState;
 
 use crate::clock::Timestamp;
-use crate::http::ago::Moment;
+use crate::http::ago::{self, Moment};
 use crate::http::words::Words;
-use crate::relay::{AgentStatus, HomeAssistant};
-
-/// What is known of a home right now.
-#[derive(Debug, Clone, Default)]
-pub struct Known {
-    /// The home was never paired with an agent.
-    pub is_new: bool,
-    /// What is wrong with the home itself.
-    pub error: Option<String>,
-    /// Since when its tunnel is connected.
-    pub tunnel: Option<Timestamp>,
-    /// How its agent is.
-    pub agent: AgentStatus,
-}
+use crate::tunnels::hops::{Hop, Hops, Page, Reason, Spell, State, Which};
 
 /// A colour's class in the style sheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -29,12 +15,31 @@ pub enum Colour {
     /// It works.
     #[serde(rename = "light-green")]
     Green,
-    /// It is away, or not known yet.
+    /// It is away, or not known.
     #[serde(rename = "light-grey")]
     Grey,
     /// Somebody must do something.
     #[serde(rename = "light-red")]
     Red,
+}
+
+impl Colour {
+    fn of(state: State) -> Self {
+        match state {
+            State::Up => Self::Green,
+            State::Down | State::Unknown => Self::Grey,
+            State::Error => Self::Red,
+        }
+    }
+
+    /// The class in the style sheet.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Green => "light-green",
+            Self::Grey => "light-grey",
+            Self::Red => "light-red",
+        }
+    }
 }
 
 /// One light.
@@ -44,26 +49,25 @@ pub struct Light {
     pub colour: Colour,
     /// The same in words.
     pub words: String,
-    /// More: a machine, a version, a reason.
+    /// Why it is so, a sentence.
+    pub why: Option<String>,
+    /// What can be done about it.
+    pub help: Option<String>,
+    /// More: a machine, a version, what was said by whoever failed.
     pub detail: Option<String>,
     /// Since when.
     pub since: Option<Moment>,
 }
 
 impl Light {
-    /// The class in the style sheet.
-    pub fn class(&self) -> &'static str {
-        match self.colour {
-            Colour::Green => "light-green",
-            Colour::Grey => "light-grey",
-            Colour::Red => "light-red",
-        }
+    fn with_help(self, is_wanted: bool) -> Self {
+        Self { help: self.help.filter(|_| is_wanted), ..self }
     }
 }
 
 /// One hop on the way from the internet into the house.
 #[derive(Debug)]
-pub struct Hop {
+pub struct Step {
     /// Its key in the page and the JSON.
     pub key: &'static str,
     /// Its icon.
@@ -72,6 +76,36 @@ pub struct Hop {
     pub name: String,
     /// How it is.
     pub light: Light,
+}
+
+/// A time that a hop was cut, as a line of the history.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    /// Its colour.
+    pub colour: Colour,
+    /// Which hop.
+    pub name: String,
+    /// How it was, in a few words.
+    pub words: String,
+    /// Why, a sentence.
+    pub why: Option<String>,
+    /// What was said by whoever failed.
+    pub detail: Option<String>,
+    /// When it began.
+    pub at: Moment,
+    /// How long it lasted, or that it still does, in words.
+    pub lasted: String,
+}
+
+/// A page of the history.
+#[derive(Debug, Serialize)]
+pub struct Past {
+    /// Newest first.
+    pub lines: Vec<Line>,
+    /// What to go on before.
+    pub next: Option<i64>,
+    /// Another whenever anything of this is.
+    pub mark: String,
 }
 
 /// Turns what is known into lights, in one language at one moment.
@@ -84,64 +118,90 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// The three hops, outermost first.
-    pub fn hops(self, known: &Known) -> [Hop; 3] {
-        let hop = |key, icon, name, light| Hop { key, icon, name: self.w.say(name), light };
-        let tunnel = match known.tunnel {
-            Some(since) => self.light(Colour::Green, "dashboard-connected", Some(since), None),
-            None => self.light(Colour::Grey, "dashboard-disconnected", None, None),
-        };
-        [
-            hop("tunnel", "globe", "dashboard-hop-tunnel", tunnel),
-            hop("agent", "agent", "dashboard-hop-agent", self.agent(&known.agent)),
-            hop("home-assistant", "home", "dashboard-hop-home-assistant", self.home_assistant(&known.agent)),
-        ]
+    /// The four hops, outermost first.
+    pub fn hops(self, hops: &Hops) -> [Step; 4] {
+        // One thing to do is enough: what else is dark is so because of it.
+        let blamed = hops.worst().map(|hop| hop.which);
+        hops.0.each_ref().map(|hop| Step {
+            key: hop.which.word(),
+            icon: match hop.which {
+                Which::Provider => "provider",
+                Which::Tunnel => "globe",
+                Which::Agent => "agent",
+                Which::HomeAssistant => "home",
+            },
+            name: hop.which.name(self.w),
+            light: self.light(hop).with_help(blamed.is_none_or(|blamed| blamed == hop.which)),
+        })
     }
 
-    /// The one light of the home's card.
-    pub fn home(self, known: &Known) -> Light {
-        if let Some(error) = &known.error {
-            return self.light(Colour::Red, "dashboard-error", None, Some(error.clone()));
+    /// The one light of the home's card: the hop to blame, or that all is well since the last of them came up.
+    pub fn home(self, hops: &Hops) -> Light {
+        if let Some(worst) = hops.worst() {
+            return Light { detail: None, help: None, ..self.light(worst) };
         }
-        if known.is_new {
-            return self.light(Colour::Grey, "dashboard-not-paired", None, None);
+        let since = hops.0[1..].iter().filter_map(|hop| hop.since).max();
+        let well = Hop { since, detail: None, reason: None, ..hops.get(Which::Tunnel).clone() };
+        self.light(&well)
+    }
+
+    /// When hops were cut.
+    pub fn past(self, page: &Page) -> Past {
+        let mark = |spell: &Spell| format!("{}{}", spell.id, if spell.ended.is_some() { "e" } else { "" });
+        Past {
+            lines: page.spells.iter().map(|spell| self.line(spell)).collect(),
+            next: page.next,
+            mark: page.spells.iter().map(mark).collect::<Vec<_>>().join(","),
         }
-        match (known.agent.connected_since, &known.agent.home_assistant) {
-            (Some(_), Some(HomeAssistant { state: HomeAssistantState::Running, since, .. })) => {
-                self.light(Colour::Green, "dashboard-connected", Some(*since), None)
+    }
+
+    fn line(self, spell: &Spell) -> Line {
+        let Light { colour, words, why, detail, .. } = self.light(&spell.hop);
+        // Which machine it was is no news; what it said is.
+        let detail = detail.filter(|_| spell.hop.state == State::Error);
+        let lasted = match spell.ended {
+            Some(ended) => {
+                self.w.say_with("dashboard-lasted", "span", ago::span(self.w, ended.since(spell.at)))
             }
-            (Some(_), _) => self.home_assistant(&known.agent),
-            (None, _) => Light { detail: None, ..self.agent(&known.agent) },
+            None => self.w.say("dashboard-lasts"),
+        };
+        Line {
+            colour,
+            name: spell.hop.which.name(self.w),
+            words,
+            why,
+            detail,
+            at: self.moment(spell.at),
+            lasted,
         }
     }
 
-    fn agent(self, agent: &AgentStatus) -> Light {
-        let parts = [&agent.machine, &agent.version].into_iter().flatten().map(String::as_str);
-        let program = Some(parts.collect::<Vec<_>>().join(" · ")).filter(|text| !text.is_empty());
-        match agent.connected_since {
-            Some(_) => self.light(Colour::Green, "dashboard-connected", agent.connected_since, program),
-            None => self.light(Colour::Grey, "dashboard-disconnected", agent.last_seen, program),
+    fn light(self, hop: &Hop) -> Light {
+        let key = match (hop.which, hop.state, hop.reason) {
+            (_, _, Some(Reason::TunnelDegraded)) => "dashboard-degraded",
+            (_, _, Some(Reason::TunnelNotMade)) => "dashboard-error",
+            (_, _, Some(Reason::AgentNeverPaired)) => "dashboard-not-paired",
+            (_, _, Some(Reason::BrokerRestarted)) => "dashboard-returning",
+            (_, _, Some(Reason::HomeAssistantStarting)) => "dashboard-starting",
+            (_, _, Some(Reason::HomeAssistantRefused)) => "dashboard-refused",
+            (Which::HomeAssistant, State::Up, _) => "dashboard-running",
+            (Which::Provider, State::Up, _) => "dashboard-answers",
+            (_, State::Up, _) => "dashboard-connected",
+            (_, State::Error, _) => "dashboard-unreachable",
+            (_, State::Down, _) => "dashboard-disconnected",
+            (_, State::Unknown, _) => "dashboard-unknown",
+        };
+        // The guide below says the rest; of a tunnel that cannot be made, the notice.
+        let reason = hop.reason.filter(|reason| *reason != Reason::AgentNeverPaired);
+        let helps = |reason: &Reason| *reason != Reason::TunnelNotMade;
+        Light {
+            colour: Colour::of(hop.state),
+            words: self.w.say(key),
+            why: reason.map(|reason| reason.sentence(self.w)),
+            help: reason.filter(helps).and_then(|reason| reason.help(self.w)),
+            detail: hop.detail.clone().filter(|_| reason.as_ref().is_none_or(helps)),
+            since: hop.since.map(|at| self.moment(at)),
         }
-    }
-
-    fn home_assistant(self, agent: &AgentStatus) -> Light {
-        // What an agent said before it went away is no news any more.
-        let said = agent.home_assistant.as_ref().filter(|_| agent.connected_since.is_some());
-        let Some(HomeAssistant { state, since, version, reason }) = said else {
-            return self.light(Colour::Grey, "dashboard-unknown", None, None);
-        };
-        let (colour, key, detail) = match state {
-            HomeAssistantState::Running => (Colour::Green, "dashboard-running", version),
-            HomeAssistantState::Starting => (Colour::Grey, "dashboard-starting", reason),
-            HomeAssistantState::Unreachable => (Colour::Red, "dashboard-unreachable", reason),
-            HomeAssistantState::Refused => (Colour::Red, "dashboard-refused", reason),
-        };
-        self.light(colour, key, Some(*since), detail.clone())
-    }
-
-    fn light(self, colour: Colour, key: &str, since: Option<Timestamp>, detail: Option<String>) -> Light {
-        let since = since.map(|at| self.moment(at));
-        Light { colour, words: self.w.say(key), detail, since }
     }
 
     /// A moment, seen from now.
@@ -157,38 +217,41 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(10_000_000);
 
-    fn colours(known: &Known) -> (Colour, [Colour; 3]) {
-        let reader = Reader { w: english(), now: NOW };
-        (reader.home(known).colour, reader.hops(known).map(|hop| hop.light.colour))
+    fn hops(states: [(State, Option<Reason>); 4]) -> Hops {
+        let mut which = Which::ALL.iter();
+        Hops(states.map(|(state, reason)| {
+            let hop = Hop::new(*which.next().unwrap(), state, reason);
+            Hop { since: Some(NOW), ..hop }
+        }))
     }
 
-    fn with(state: HomeAssistantState) -> Known {
-        let home_assistant = Some(HomeAssistant { state, since: NOW, version: None, reason: None });
-        let agent = AgentStatus { connected_since: Some(NOW), home_assistant, ..AgentStatus::default() };
-        Known { tunnel: Some(NOW), agent, ..Known::default() }
+    fn told(states: [(State, Option<Reason>); 4]) -> (Colour, String, [Colour; 4]) {
+        let (reader, hops) = (Reader { w: english(), now: NOW }, hops(states));
+        let card = reader.home(&hops);
+        (card.colour, card.words, reader.hops(&hops).map(|hop| hop.light.colour))
     }
 
     #[test]
-    fn green_needs_the_agent_and_a_running_home_assistant() {
+    fn a_card_shows_the_hop_to_blame() {
         use Colour::{Green, Grey, Red};
-        assert_eq!(colours(&with(HomeAssistantState::Running)), (Green, [Green; 3]));
-        assert_eq!(colours(&with(HomeAssistantState::Starting)), (Grey, [Green, Green, Grey]));
-        assert_eq!(colours(&with(HomeAssistantState::Unreachable)), (Red, [Green, Green, Red]));
-        assert_eq!(colours(&with(HomeAssistantState::Refused)), (Red, [Green, Green, Red]));
-        assert_eq!(colours(&Known::default()), (Grey, [Grey; 3]));
-    }
-
-    #[test]
-    fn what_an_absent_agent_last_said_is_not_believed() {
-        let mut known = with(HomeAssistantState::Running);
-        known.agent.connected_since = None;
-        assert_eq!(colours(&known), (Colour::Grey, [Colour::Green, Colour::Grey, Colour::Grey]));
-    }
-
-    #[test]
-    fn an_error_outshines_everything() {
-        let known = Known { error: Some("no tunnel".to_owned()), ..with(HomeAssistantState::Running) };
-        let light = Reader { w: english(), now: NOW }.home(&known);
-        assert_eq!((light.colour, light.detail.as_deref()), (Colour::Red, Some("no tunnel")));
+        let up = (State::Up, None);
+        let words = |text: &str| text.to_owned();
+        assert_eq!(told([up; 4]), (Green, words("Connected"), [Green; 4]));
+        let degraded = (State::Up, Some(Reason::TunnelDegraded));
+        assert_eq!(told([up, degraded, up, up]), (Green, words("Connected"), [Green; 4]));
+        let gone = (State::Down, Some(Reason::AgentGone));
+        let unasked = (State::Unknown, Some(Reason::HomeAssistantUnasked));
+        let cut = (State::Down, Some(Reason::TunnelNotConnected));
+        assert_eq!(told([up, cut, gone, unasked]), (Grey, words("Not connected"), [Green, Grey, Grey, Grey]));
+        let hung = (State::Error, Some(Reason::HomeAssistantUnreachable));
+        assert_eq!(told([up, up, up, hung]), (Red, words("Does not answer"), [Green, Green, Green, Red]));
+        let mute = (State::Error, Some(Reason::ProviderUnreachable));
+        assert_eq!(told([mute, up, up, up]), (Green, words("Connected"), [Red, Green, Green, Green]));
+        let unknown = (State::Unknown, Some(Reason::ProviderUnreachable));
+        assert_eq!(told([mute, unknown, up, up]), (Red, words("Does not answer"), [Red, Grey, Green, Green]));
+        let new = (State::Unknown, Some(Reason::AgentNeverPaired));
+        let never = (State::Unknown, Some(Reason::TunnelNeverConnected));
+        let waiting = words("Waiting for its agent");
+        assert_eq!(told([up, never, new, unasked]), (Grey, waiting, [Green, Grey, Grey, Grey]));
     }
 }

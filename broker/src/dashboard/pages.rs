@@ -4,10 +4,12 @@ use askama::Template;
 use shared::id::HomeId;
 
 use super::devices::{Device, Devices};
-use super::lights::{Hop, Light};
+use super::lights::{Light, Past, Step};
 use super::links::Link;
+use super::making::Making;
 use super::sharing::{SPANS, Typed};
 use crate::homes::Home;
+use crate::http::ago::Moment;
 use crate::http::page::Frame;
 
 /// A home's name and address.
@@ -56,7 +58,11 @@ pub struct HomesPage {
 pub struct HomePage {
     pub frame: Frame,
     pub home: Place,
-    pub hops: [Hop; 3],
+    pub hops: [Step; 4],
+    /// When they were cut lately.
+    pub past: Past,
+    /// Where its tunnel is not as wanted.
+    pub making: Option<Making>,
     pub broker: String,
     /// For owners and admins.
     pub managed: Option<Managed>,
@@ -67,6 +73,19 @@ pub struct Managed {
     pub links: Vec<Link>,
     pub devices: Devices,
     pub settings: Settings,
+    /// Its tunnel has a token that can be renewed.
+    pub may_renew: bool,
+    pub proof: Option<Proved>,
+}
+
+/// What asking the home's address came to (T9).
+pub struct Proved {
+    pub is_well: bool,
+    /// The sentence that explains it.
+    pub words: String,
+    pub at: Moment,
+    /// The addresses that Home Assistant's `trusted_proxies` lacks.
+    pub proxies: Vec<String>,
 }
 
 /// A home's settings, as they are or as they were typed.
@@ -74,10 +93,21 @@ pub struct Managed {
 pub struct Settings {
     pub name: String,
     pub port: String,
+    /// Whether its owners get letters when it is offline; nothing where the broker never sends any.
+    pub letters: Option<Letters>,
     /// What was typed to delete it.
     pub typed: String,
     /// The form that was wrong, and the word for why.
     pub wrong: Option<(&'static str, &'static str)>,
+}
+
+/// The letters of a home that is offline.
+#[derive(Debug, Clone, Copy)]
+pub struct Letters {
+    /// Whether they are sent.
+    pub on: bool,
+    /// After how many minutes.
+    pub minutes: u64,
 }
 
 impl Settings {
@@ -93,6 +123,17 @@ impl Settings {
     pub fn wrong_in(&self, form: &str) -> Option<&'static str> {
         self.wrong.filter(|(known, _)| *known == form).map(|(_, word)| word)
     }
+}
+
+/// `/homes/{id}/history?before=…`: when its hops were cut.
+#[derive(Template)]
+#[template(path = "dashboard/history.html")]
+pub struct HistoryPage {
+    pub frame: Frame,
+    pub home: Place,
+    pub past: Past,
+    /// This is not the first page.
+    pub is_older: bool,
 }
 
 /// `/homes/{id}/share?entity=…`: the form for a new link.

@@ -24,11 +24,31 @@ pub async fn change(dashboard: &Inner, visit: &Visit<'_>, owned: &Owned) -> Resu
     home(dashboard, visit, owned.id, tried).await
 }
 
+/// `POST /homes/{id}/letters`: `on` is `yes` or `no`.
+pub async fn letters(dashboard: &Inner, visit: &Visit<'_>, owned: &Owned) -> Result<Answer, Fault> {
+    let form = visit.asked.form()?;
+    visit.signed_in.check(visit.asked, Some(&form))?;
+    let on = match form.optional("on")? {
+        Some("yes") => true,
+        Some("no") => false,
+        _ => return Err(Fault::bad("on: it must be yes or no")),
+    };
+    dashboard.tunnels.set_letters(owned, on, &visit.doer()).await?;
+    Ok(see_other(&format!("/homes/{}#settings", owned.id)))
+}
+
 /// `POST /homes/{id}/renew`.
 pub async fn renew(dashboard: &Inner, visit: &Visit<'_>, owned: &Owned) -> Result<Answer, Fault> {
     visit.signed_in.check(visit.asked, Some(&visit.asked.form()?))?;
     dashboard.tunnels.renew(owned, &visit.doer()).await?;
     Ok(see_other(&format!("/homes/{}#settings", owned.id)))
+}
+
+/// `POST /homes/{id}/prove`: asks the home's address now.
+pub async fn prove(dashboard: &Inner, visit: &Visit<'_>, owned: &Owned) -> Result<Answer, Fault> {
+    visit.signed_in.check(visit.asked, Some(&visit.asked.form()?))?;
+    dashboard.tunnels.prove(owned).await?;
+    Ok(see_other(&format!("/homes/{}#proof", owned.id)))
 }
 
 /// `POST /homes/{id}/delete`: who types the home's name means it.

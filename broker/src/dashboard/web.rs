@@ -7,9 +7,9 @@ use serde::Serialize;
 use shared::id::{HomeId, LinkId};
 
 use super::devices::Devices;
-use super::lights::{Known, Light, Reader};
-use super::pages::{Card, HomePage, HomesPage, Managed, Place, Settings};
-use super::{Inner, links, settings, sharing};
+use super::lights::{Light, Past, Reader};
+use super::pages::{Card, HistoryPage, HomePage, HomesPage, Letters, Managed, Place, Proved, Settings};
+use super::{Inner, links, making, settings, sharing};
 use crate::accounts::SignedIn;
 use crate::audit::Doer;
 use crate::homes::{DEFAULT_PORT, Home, Owned, State};
@@ -17,6 +17,12 @@ use crate::http::ago::Moment;
 use crate::http::page::{Frame, page};
 use crate::http::{Answer, Asked, Fault, json, see_other};
 use crate::portal::LinkLine;
+use crate::tunnels::{Finding, Proof};
+
+/// So many lines of the history stand on a home's page.
+const LATELY: u16 = 5;
+/// And on a page of their own.
+const OFTEN: u16 = 50;
 
 /// A request of somebody who is signed in.
 pub struct Visit<'a> {
@@ -56,8 +62,19 @@ pub async fn answer(dashboard: &Inner, asked: &Asked) -> Result<Answer, Fault> {
         ("POST", ["homes", id, "settings"]) => {
             settings::change(dashboard, &visit, &owned(dashboard, &visit, id).await?).await
         }
+        ("GET" | "HEAD", ["homes", id, "history"]) => history(dashboard, &visit, parse(id)?).await,
+        ("POST", ["homes", id, "letters"]) => {
+            settings::letters(dashboard, &visit, &owned(dashboard, &visit, id).await?).await
+        }
         ("POST", ["homes", id, "renew"]) => {
             settings::renew(dashboard, &visit, &owned(dashboard, &visit, id).await?).await
+        }
+        ("GET", ["homes", id, "making"]) => making::now(dashboard, &visit, parse(id)?).await,
+        ("POST", ["homes", id, "retry"]) => {
+            making::retry(dashboard, &visit, &owned(dashboard, &visit, id).await?).await
+        }
+        ("POST", ["homes", id, "prove"]) => {
+            settings::prove(dashboard, &visit, &owned(dashboard, &visit, id).await?).await
         }
         ("POST", ["homes", id, "delete"]) => {
             settings::delete(dashboard, &visit, &owned(dashboard, &visit, id).await?).await
@@ -65,11 +82,15 @@ pub async fn answer(dashboard: &Inner, asked: &Asked) -> Result<Answer, Fault> {
         ("POST", ["homes", id, "links", link, "revoke"]) => {
             revoke(dashboard, &visit, &owned(dashboard, &visit, id).await?, link).await
         }
-        (_, [""] | ["homes", "status"] | ["homes", _] | ["homes", _, "status"]) => Err(Fault::Method("GET")),
-        (_, ["homes"] | ["homes", _, "share"]) => Err(Fault::Method("GET, POST")),
-        (_, ["homes", _, "links", _, "revoke"] | ["homes", _, "settings" | "renew" | "delete"]) => {
-            Err(Fault::Method("POST"))
+        (_, [""] | ["homes", "status"] | ["homes", _] | ["homes", _, "status" | "making" | "history"]) => {
+            Err(Fault::Method("GET"))
         }
+        (_, ["homes"] | ["homes", _, "share"]) => Err(Fault::Method("GET, POST")),
+        (
+            _,
+            ["homes", _, "links", _, "revoke"]
+            | ["homes", _, "settings" | "letters" | "renew" | "retry" | "prove" | "delete"],
+        ) => Err(Fault::Method("POST")),
         _ => Err(Fault::NotFound),
     }
 }
@@ -98,9 +119,10 @@ async fn homes(
 ) -> Result<Answer, Fault> {
     let reader = reader(dashboard, visit.asked);
     let homes = dashboard.homes.list(&visit.signed_in.caller(), visit.signed_in.workspace).await?;
-    let cards = homes
-        .iter()
-        .map(|home| Card { place: place(dashboard, home), light: reader.home(&known(dashboard, home)) });
+    let cards = homes.iter().map(|home| Card {
+        place: place(dashboard, home),
+        light: reader.home(&dashboard.tunnels.hops(home)),
+    });
     let shown = HomesPage {
         frame: visit.frame(),
         cards: cards.collect(),
@@ -146,7 +168,14 @@ pub async fn home(
     let managed = match visit.signed_in.role.manages() {
         true if home.state != State::Deleting => {
             let owned = dashboard.homes.owned(id, &caller).await?;
-            Some(managed(dashboard, reader, &owned, tried.or(&home)).await?)
+            let letters = match dashboard.tunnels.offline_mail() {
+                Some(grace) => Some(Letters {
+                    on: dashboard.tunnels.wants_letters(id).await?,
+                    minutes: grace.as_secs() / 60,
+                }),
+                None => None,
+            };
+            Some(managed(dashboard, reader, &owned, Settings { letters, ..tried.or(&home) }).await?)
         }
         _ => None,
     };
@@ -156,12 +185,28 @@ pub async fn home(
     };
     let shown = HomePage {
         frame: visit.frame(),
-        hops: reader.hops(&known(dashboard, &home)),
+        hops: reader.hops(&dashboard.tunnels.hops(&home)),
+        past: reader.past(&dashboard.tunnels.history(&home, None, LATELY).await?),
+        making: making::Making::of(dashboard, &home, reader.w).await?,
         home: place(dashboard, &home),
         broker: dashboard.site.origin(),
         managed,
     };
     Ok(page(status, &shown))
+}
+
+/// `GET /homes/{id}/history?before=ID`.
+async fn history(dashboard: &Inner, visit: &Visit<'_>, id: HomeId) -> Result<Answer, Fault> {
+    let home = dashboard.homes.visible(id, &visit.signed_in.caller()).await?;
+    let before = visit.asked.query_form()?.optional("before")?.map(str::parse).transpose();
+    let before = before.map_err(|_| Fault::NotFound)?;
+    let shown = HistoryPage {
+        frame: visit.frame(),
+        home: place(dashboard, &home),
+        past: reader(dashboard, visit.asked).past(&dashboard.tunnels.history(&home, before, OFTEN).await?),
+        is_older: before.is_some(),
+    };
+    Ok(page(StatusCode::OK, &shown))
 }
 
 async fn managed(
@@ -176,7 +221,19 @@ async fn managed(
         Err(_) => Devices::Away,
     };
     let said = said(dashboard, reader, home, &lines);
-    Ok(Managed { links: links::in_order(reader, &lines, said), devices, settings })
+    let may_renew = home.state == State::Active;
+    let proof = dashboard.tunnels.proof(home.id).await?.map(|proof| proved(reader, &proof));
+    Ok(Managed { links: links::in_order(reader, &lines, said), devices, settings, may_renew, proof })
+}
+
+/// What asking the home's address came to.
+fn proved(reader: Reader, proof: &Proof) -> Proved {
+    Proved {
+        is_well: proof.finding == Finding::Proved,
+        words: reader.w.say_with(proof.finding.sentence(), "detail", &*proof.detail),
+        at: reader.moment(proof.at),
+        proxies: proof.proxies().into_iter().map(str::to_owned).collect(),
+    }
 }
 
 async fn revoke(dashboard: &Inner, visit: &Visit<'_>, home: &Owned, link: &str) -> Result<Answer, Fault> {
@@ -195,6 +252,8 @@ struct Now {
     used: HashMap<LinkId, Moment>,
     /// What each link's entity says now, in words.
     said: HashMap<LinkId, String>,
+    /// When its hops were cut lately; of one home only.
+    past: Option<Past>,
     /// Whether the home's agent is there: a page that waits for it may load again.
     online: bool,
 }
@@ -202,10 +261,11 @@ struct Now {
 async fn all_lights(dashboard: &Inner, visit: &Visit<'_>) -> Result<Answer, Fault> {
     let reader = reader(dashboard, visit.asked);
     let homes = dashboard.homes.list(&visit.signed_in.caller(), visit.signed_in.workspace).await?;
-    let hops = homes.iter().map(|home| (format!("{}.home", home.id), reader.home(&known(dashboard, home))));
+    let hops =
+        homes.iter().map(|home| (format!("{}.home", home.id), reader.home(&dashboard.tunnels.hops(home))));
     Ok(json(
         StatusCode::OK,
-        &Now { hops: hops.collect(), used: HashMap::new(), said: HashMap::new(), online: false },
+        &Now { hops: hops.collect(), used: HashMap::new(), said: HashMap::new(), past: None, online: false },
     ))
 }
 
@@ -213,18 +273,17 @@ async fn home_lights(dashboard: &Inner, visit: &Visit<'_>, id: HomeId) -> Result
     let caller = visit.signed_in.caller();
     let home = dashboard.homes.visible(id, &caller).await?;
     let reader = reader(dashboard, visit.asked);
-    let known = known(dashboard, &home);
-    let hops = reader.hops(&known).map(|hop| (format!("{id}.{}", hop.key), hop.light));
+    let hops =
+        reader.hops(&dashboard.tunnels.hops(&home)).map(|hop| (format!("{id}.{}", hop.key), hop.light));
     let (mut used, mut states) = (HashMap::new(), HashMap::new());
     if visit.signed_in.role.manages() {
         let lines = dashboard.portal.links(&dashboard.homes.owned(id, &caller).await?).await?;
         states = said(dashboard, reader, &home, &lines);
         used.extend(lines.iter().filter_map(|line| Some((line.link.id, reader.moment(line.link.used?)))));
     }
-    Ok(json(
-        StatusCode::OK,
-        &Now { hops: hops.into(), used, said: states, online: known.agent.connected_since.is_some() },
-    ))
+    let past = Some(reader.past(&dashboard.tunnels.history(&home, None, LATELY).await?));
+    let online = dashboard.relay.status(id).connected_since.is_some();
+    Ok(json(StatusCode::OK, &Now { hops: hops.into(), used, said: states, past, online }))
 }
 
 fn reader(dashboard: &Inner, asked: &Asked) -> Reader {
@@ -239,14 +298,6 @@ fn said(dashboard: &Inner, reader: Reader, home: &Home, lines: &[LinkLine]) -> H
     links::said(reader, lines, |entity| Some(dashboard.relay.snapshot(home.id, entity)?.0))
 }
 
-/// What relay and tunnels know of a home right now.
-fn known(dashboard: &Inner, home: &Home) -> Known {
-    let agent = dashboard.relay.status(home.id);
-    let is_new = home.state == State::Pending && agent.connected_since.is_none();
-    let tunnel = dashboard.tunnels.connected_since(home.id);
-    Known { is_new, error: home.error.clone(), tunnel, agent }
-}
-
 /// A home's name and address.
 pub fn place(dashboard: &Inner, home: &Home) -> Place {
     Place {
@@ -254,6 +305,6 @@ pub fn place(dashboard: &Inner, home: &Home) -> Place {
         name: home.name.clone(),
         url: dashboard.homes.url(home),
         hostname: dashboard.homes.hostname(home),
-        is_new: known(dashboard, home).is_new,
+        is_new: dashboard.tunnels.hops(home).is_new(),
     }
 }

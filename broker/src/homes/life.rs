@@ -3,13 +3,16 @@
 //! Deleting is a state before it is an absence: once it is on disk nothing of the home works any more, and what
 //! must still be done elsewhere (at the tunnel's provider) is done after a crash, too.
 
-use shared::id::HomeId;
-
-use super::{Home, Homes, Owned, State, checked, rows};
+use super::{Agents, Home, Homes, Owned, checked, rows};
 use crate::audit::{self, Act, Doer, Entry};
 use crate::http::Fault;
 
 impl Homes {
+    /// The homes' agents that are connected to this broker.
+    pub fn agents(&self) -> &Agents {
+        &self.agents
+    }
+
     /// Gives a home another name and port. Its address stays: links and bookmarks lead there.
     ///
     /// # Errors
@@ -20,14 +23,9 @@ impl Homes {
         rows::change(&mut tx, home.id, name, ha_port).await?;
         let changed = about(Act::HomeChanged, home, by).with("name", name).with("port", ha_port);
         audit::note(&mut tx, &changed, self.clock.now()).await?;
-        Ok(tx.commit().await?)
-    }
-
-    /// Notes how far the making of a home's tunnel is, and what is wrong.
-    pub async fn note_state(&self, home: HomeId, state: State, error: Option<&str>) -> Result<(), Fault> {
-        let mut tx = self.store.begin().await?;
-        rows::set_state(&mut tx, home, state, error).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        self.wanted.notify_one();
+        Ok(())
     }
 
     /// Begins to delete a home. From here on its name, its links and its agent open nothing; again does no harm.
@@ -36,19 +34,14 @@ impl Homes {
         if rows::begin_deleting(&mut tx, home.id).await? {
             audit::note(&mut tx, &about(Act::HomeDeleted, home, by), self.clock.now()).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        self.wanted.notify_one();
+        Ok(())
     }
 
     /// Homes whose deleting was begun.
     pub async fn deleting(&self) -> Result<Vec<Home>, Fault> {
         Ok(rows::deleting(&mut *self.store.read().await?).await?)
-    }
-
-    /// Forgets a home whose deleting was begun, and everything that was in it.
-    pub async fn remove(&self, home: HomeId) -> Result<(), Fault> {
-        let mut tx = self.store.begin().await?;
-        rows::remove(&mut tx, home).await?;
-        Ok(tx.commit().await?)
     }
 }
 

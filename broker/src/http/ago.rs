@@ -4,6 +4,8 @@
 //! nothing on a page moves when the script takes over. In a template:
 //! `<time datetime="{{ moment.iso }}" data-ago>{{ moment.words }}</time>`.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::words::Words;
@@ -32,6 +34,33 @@ impl Moment {
     /// A moment, seen from `now`.
     pub fn new(w: &Words, at: Timestamp, now: Timestamp) -> Self {
         Self { iso: at.to_string(), words: words(w, (at.millis().saturating_sub(now.millis())) / 1000) }
+    }
+}
+
+/// How long something lasted, in the greatest unit that fits and the next smaller one: "1 hour 12 minutes".
+pub fn span(w: &Words, span: Duration) -> String {
+    const UNITS: [(u64, &str); 4] =
+        [(86_400, "span-days"), (3600, "span-hours"), (60, "span-minutes"), (1, "span-seconds")];
+    let seconds = span.as_secs();
+    let at = UNITS.iter().position(|(length, _)| seconds >= *length).unwrap_or(UNITS.len() - 1);
+    let (length, key) = UNITS[at];
+    let whole = w.say_with(key, "n", seconds / length);
+    match UNITS.get(at + 1).map(|(next, key)| (seconds % length / next, key)) {
+        // Nobody counts the seconds of a long time.
+        Some((rest, key)) if rest > 0 && seconds < 3600 * 24 * 7 => {
+            let rest = w.say_with(key, "n", rest);
+            w.say_all("span-both", &[("more", whole.as_str()), ("less", rest.as_str())])
+        }
+        _ => whole,
+    }
+}
+
+/// A moment for those whose place on earth is not known: `2026-11-22 15:04 UTC`.
+pub fn date(at: Timestamp) -> String {
+    let text = at.to_string();
+    match (text.get(..10), text.get(11..16)) {
+        (Some(day), Some(time)) => format!("{day} {time} UTC"),
+        _ => text,
     }
 }
 
@@ -74,5 +103,22 @@ mod tests {
         }
         assert_eq!(words(for_header("zh-TW"), -180), "3 分鐘前");
         assert_eq!(words(for_header("zh-TW"), 172_800), "2 天後");
+    }
+
+    #[test]
+    fn a_span_is_said_in_two_units_at_most() {
+        for (seconds, said) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (60, "1 minute"),
+            (95, "1 minute 35 seconds"),
+            (4321, "1 hour 12 minutes"),
+            (90_000, "1 day 1 hour"),
+            (864_000, "10 days"),
+        ] {
+            assert_eq!(span(english(), Duration::from_secs(seconds)), said);
+        }
+        assert_eq!(span(for_header("zh-TW"), Duration::from_secs(4321)), "1 小時 12 分鐘");
+        assert_eq!(date(Timestamp::from_millis(1_700_000_000_123)), "2023-11-14 22:13 UTC");
     }
 }

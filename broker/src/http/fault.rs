@@ -49,6 +49,9 @@ pub enum Fault {
     /// A passing fault of ours: try again soon.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// What somebody must do something about first; trying again soon does not help.
+    #[error("{0}")]
+    Stuck(String),
     /// A fault of ours.
     #[error("internal: {0:#}")]
     Internal(anyhow::Error),
@@ -76,6 +79,7 @@ impl Fault {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "fault-too-large"),
             Self::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "fault-too-many"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "fault-unavailable"),
+            Self::Stuck(_) => (StatusCode::BAD_GATEWAY, "provider_refused", "fault-unavailable"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "fault-internal"),
         }
     }

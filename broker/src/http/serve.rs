@@ -5,11 +5,9 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -20,10 +18,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,32 +49,14 @@ pub trait Dispatch: Clone + Send + Sync + 'static {
 pub struct Serving<D> {
     /// Where connections come in.
     pub listener: TcpListener,
-    /// Certificate and key; `None` serves plain.
-    pub tls: Option<TlsAcceptor>,
+    /// Certificate and key, the newest for each new connection; `None` serves plain.
+    pub tls: Option<watch::Receiver<TlsAcceptor>>,
     /// Proxies whose headers are believed.
     pub trusted_proxies: Arc<[IpAddr]>,
     /// What answers.
     pub dispatch: D,
     /// Ends the loop.
     pub stop: CancellationToken,
-}
-
-/// Reads certificate chain and key.
-///
-/// # Errors
-/// When a file cannot be read, holds no certificate or key, or the two do not fit; the setting is named.
-pub fn tls(certificate: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("tls_certificate: read {}", certificate.display()))?;
-    let key =
-        PrivateKeyDer::from_pem_file(key).with_context(|| format!("tls_key: read {}", key.display()))?;
-    let mut config = rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .context("tls_certificate and tls_key do not fit together")?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// Serves until told to stop, then lets connections finish.
@@ -103,7 +82,8 @@ pub async fn serve<D: Dispatch>(serving: Serving<D>) {
             dispatch: dispatch.clone(),
             graceful: graceful.clone(),
         };
-        tasks.spawn(accept(tcp, tls.clone(), connection));
+        let tls = tls.as_ref().map(|newest| newest.borrow().clone());
+        tasks.spawn(accept(tcp, tls, connection));
     }
     drop(listener);
     tasks.close();

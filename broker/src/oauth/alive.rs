@@ -7,7 +7,7 @@
 
 pub(super) mod rows;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -107,15 +107,22 @@ impl OAuth {
     /// Tells the ends of those grants that are open here and do not live.
     async fn look(&self) -> Result<(), Fault> {
         let open: Vec<GrantId> = self.open().keys().copied().collect();
-        for some in open.chunks(AT_ONCE) {
-            let now = self.0.clock.now();
-            let living = rows::living_among(&mut *self.0.store.read().await?, some, now).await?;
-            for grant in some.iter().filter(|grant| !living.contains(grant)) {
-                info!(grant.id = %grant, "a grant ended elsewhere");
-                self.tell(*grant);
-            }
+        let living = self.living_among(&open).await?;
+        for grant in open.iter().filter(|grant| !living.contains(grant)) {
+            info!(grant.id = %grant, "a grant ended elsewhere");
+            self.tell(*grant);
         }
         Ok(())
+    }
+
+    /// Which of these grants live.
+    pub async fn living_among(&self, grants: &[GrantId]) -> Result<HashSet<GrantId>, Fault> {
+        let mut living = HashSet::new();
+        for some in grants.chunks(AT_ONCE) {
+            let now = self.0.clock.now();
+            living.extend(rows::living_among(&mut *self.0.store.read().await?, some, now).await?);
+        }
+        Ok(living)
     }
 
     /// Something of an account changed: what it took back ends, what it may no longer do pauses.

@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use shared::oauth::{Scopes, path};
 
 use super::client::{Client, GrantType};
-use super::consent::{NotYet, Setting, Subject, note_consent, notice, wrong_address};
+use super::consent::{Setting, Subject, note_consent, notice, wrong_address};
 use super::grant::{Approval, Code, is_challenge};
 use super::refusal::Refusal;
 use super::{OAuth, client};
@@ -60,7 +60,7 @@ impl OAuth {
         let person = person.ok_or_else(|| Fault::SignIn(request.here(&wanted)))?;
         let decision = if asked.method == Method::POST { form.optional("decision")? } else { None };
         match decision {
-            None => self.ask(asked, &person, request.subject(&wanted), request.setting(&wanted, None)).await,
+            None => self.ask(asked, &person, request.subject(&wanted), request.setting(&wanted)).await,
             Some(decision) => {
                 person.check(asked, Some(&form))?;
                 self.decide(asked, &person, &form, request, wanted, decision == "allow").await
@@ -136,10 +136,7 @@ impl OAuth {
         };
         match approved {
             Ok(approval) => self.issue(asked, &request, wanted.challenge, approval).await,
-            Err(NotYet::Wrong(word)) => {
-                self.ask(asked, person, subject, request.setting(&wanted, Some(word))).await
-            }
-            Err(NotYet::Fault(fault)) => Err(fault),
+            Err(not_yet) => self.ask_again(asked, person, subject, request.setting(&wanted), not_yet).await,
         }
     }
 
@@ -250,14 +247,15 @@ impl Request {
         format!("{}?{query}", path::AUTHORIZE)
     }
 
-    fn setting(&self, wanted: &Wanted, wrong: Option<&'static str>) -> Setting {
+    fn setting(&self, wanted: &Wanted) -> Setting {
         Setting {
             action: path::AUTHORIZE,
             fields: self.fields(wanted),
             here: self.here(wanted),
             leads_to: Some(leads_to(&self.redirect_uri)),
             device: None,
-            wrong,
+            wrong: None,
+            take_over: None,
         }
     }
 }

@@ -99,12 +99,12 @@ impl Clients {
 
     /// All clients, or those of a workspace, by name.
     pub async fn list(&self, of: Option<WorkspaceId>) -> Result<Vec<Listed>, Fault> {
-        Ok(rows::list(&mut *self.store.read().await?, of).await?)
+        Ok(rows::list(&mut *self.store.read().await?, of, None).await?)
     }
 
     /// A client with the times of its secrets.
     pub async fn find(&self, id: &str) -> Result<Option<Listed>, Fault> {
-        Ok(self.list(None).await?.into_iter().find(|listed| listed.client.id == id))
+        Ok(rows::list(&mut *self.store.read().await?, None, Some(id)).await?.pop())
     }
 
     /// Gives a confidential client a new secret; those it has are good for `overlap` more. `None` when it is not

@@ -17,9 +17,11 @@ use super::user_code::UserCode;
 use crate::accounts::SignedIn;
 use crate::audit::{self, Act, Entry};
 use crate::clock::Timestamp;
-use crate::homes::DEFAULT_PORT;
+use crate::homes::{DEFAULT_PORT, Home, Present};
+use crate::http::ago::Moment;
 use crate::http::form::Form;
 use crate::http::page::{Frame, page, page_towards};
+use crate::http::words::Words;
 use crate::http::{Answer, Asked, Fault};
 use crate::store::Tx;
 
@@ -46,6 +48,15 @@ pub struct Setting {
     pub device: Option<Waiting>,
     /// The word for what was wrong with the last try.
     pub wrong: Option<&'static str>,
+    /// The home that was chosen, and whose agent would be ended by this one: asked for a second time.
+    pub take_over: Option<Occupied>,
+}
+
+/// A home with an agent that is connected.
+#[derive(Debug, Clone)]
+pub struct Occupied {
+    home: HomeId,
+    present: Present,
 }
 
 /// A device, as the person who decides sees it (RFC 8628 section 5.4).
@@ -65,6 +76,8 @@ pub struct Waiting {
 pub struct Choice {
     scopes: Scopes,
     home: Option<HomeChoice>,
+    /// The home whose connected agent may be ended.
+    take_over: Option<HomeId>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -78,6 +91,8 @@ enum HomeChoice {
 pub enum NotYet {
     /// The word that tells the person.
     Wrong(&'static str),
+    /// The home has an agent that is connected: the person says again that it is to be ended.
+    TakeOver(Occupied),
     /// Anything else.
     Fault(Fault),
 }
@@ -97,14 +112,15 @@ impl Subject<'_> {
     /// What the form says, within what was asked (AZ-10). An agent needs all its scopes or none.
     pub fn choice(self, form: &Form) -> Result<Choice, NotYet> {
         if self.is_for_one_home() {
-            return Ok(Choice { scopes: self.scopes.clone(), home: Some(home(form)?) });
+            let take_over = form.optional("take_over")?.and_then(|id| id.parse().ok());
+            return Ok(Choice { scopes: self.scopes.clone(), home: Some(home(form)?), take_over });
         }
         let ticked: Vec<_> = form.all("grant").collect();
         let scopes: Scopes = self.scopes.iter().filter(|scope| ticked.contains(&scope.word())).collect();
         if scopes.is_empty() {
             Err(NotYet::Wrong("oauth-choose-something"))
         } else {
-            Ok(Choice { scopes, home: None })
+            Ok(Choice { scopes, home: None, take_over: None })
         }
     }
 }
@@ -146,7 +162,18 @@ struct Candidate {
     name: String,
     /// An agent is let into it already.
     is_taken: bool,
+    /// The machine of that agent, where it has said.
+    machine: Option<String>,
+    /// Since when that agent is connected, if it is.
+    connected: Option<Moment>,
     is_chosen: bool,
+}
+
+/// What is asked before one agent takes another one's place.
+struct TakingOver {
+    home: HomeId,
+    machine: String,
+    since: Moment,
 }
 
 #[derive(Template)]
@@ -163,6 +190,7 @@ struct ConsentPage<'a> {
     new_is_chosen: bool,
     setting: Setting,
     minutes: u64,
+    taking_over: Option<TakingOver>,
 }
 
 #[derive(Template)]
@@ -216,7 +244,17 @@ impl OAuth {
         if one_home && !person.role.manages() {
             return Ok(notice(StatusCode::FORBIDDEN, frame, "oauth-not-yours", "oauth-needs-manager"));
         }
-        let homes = if one_home { Some(self.candidates(person, subject.client).await?) } else { None };
+        let words = asked.words();
+        let mut homes =
+            if one_home { Some(self.candidates(person, subject.client, words).await?) } else { None };
+        let taking_over = setting.take_over.clone().map(|occupied| TakingOver {
+            home: occupied.home,
+            since: Moment::new(words, occupied.present.since, self.0.clock.now()),
+            machine: occupied.present.machine,
+        });
+        if let (Some(homes), Some(taking)) = (&mut homes, &taking_over) {
+            homes.iter_mut().for_each(|home| home.is_chosen = home.id == taking.home);
+        }
         let registered_by = match subject.client.workspace {
             Some(workspace) => {
                 client::rows::workspace_name(&mut *self.0.store.read().await?, workspace).await?
@@ -235,22 +273,47 @@ impl OAuth {
             homes,
             minutes: setting.device.as_ref().map_or(0, |device| device.age.as_secs() / 60),
             setting,
+            taking_over,
         };
         let status = if consent.setting.wrong.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
         Ok(page_towards(status, &consent, &targets))
     }
 
+    /// Asks again, for what a choice still lacks.
+    pub(super) async fn ask_again(
+        &self,
+        asked: &Asked,
+        person: &SignedIn,
+        subject: Subject<'_>,
+        setting: Setting,
+        not_yet: NotYet,
+    ) -> Result<Answer, Fault> {
+        let setting = match not_yet {
+            NotYet::Fault(fault) => return Err(fault),
+            NotYet::Wrong(word) => Setting { wrong: Some(word), ..setting },
+            NotYet::TakeOver(occupied) => Setting { take_over: Some(occupied), ..setting },
+        };
+        self.ask(asked, person, subject, setting).await
+    }
+
     /// The homes an agent may be let into. One that waits for its agent is proposed; one that has an agent is
     /// never: two agents in one home is nobody's wish.
-    async fn candidates(&self, person: &SignedIn, client: &Client) -> Result<Vec<Candidate>, Fault> {
+    async fn candidates(
+        &self,
+        person: &SignedIn,
+        client: &Client,
+        words: &Words,
+    ) -> Result<Vec<Candidate>, Fault> {
         let homes = self.0.homes.list(&person.caller(), person.workspace).await?;
         let now = self.0.clock.now();
-        let taken =
+        let mut taken =
             alive::rows::bound_homes(&mut *self.0.store.read().await?, &client.id, person.workspace, now)
                 .await?;
-        let proposed = homes.iter().find(|home| !taken.contains(&home.id)).map(|home| home.id);
-        let candidate = |home: crate::homes::Home| Candidate {
-            is_taken: taken.contains(&home.id),
+        let proposed = homes.iter().find(|home| !taken.contains_key(&home.id)).map(|home| home.id);
+        let candidate = |home: Home| Candidate {
+            is_taken: taken.contains_key(&home.id),
+            machine: taken.remove(&home.id).flatten().filter(|machine| !machine.is_empty()),
+            connected: self.0.homes.agents().of(home.id).map(|agent| Moment::new(words, agent.since, now)),
             is_chosen: proposed == Some(home.id),
             id: home.id,
             name: home.name,
@@ -258,12 +321,21 @@ impl OAuth {
         Ok(homes.into_iter().map(candidate).collect())
     }
 
-    /// Turns a choice into an approval; makes the home if it is a new one.
+    /// Turns a choice into an approval; makes the home if it is a new one. A home whose agent is connected is given
+    /// only to whoever says so twice: by mistake the house would lose its agent (T8).
     pub(super) async fn approve(&self, person: &SignedIn, choice: Choice) -> Result<Approval, NotYet> {
         let caller = person.caller();
         let home = match choice.home {
             None => None,
-            Some(HomeChoice::Existing(id)) => Some(self.0.homes.owned(id, &caller).await?.id),
+            Some(HomeChoice::Existing(id)) => {
+                let home = self.0.homes.owned(id, &caller).await?.id;
+                match self.0.homes.agents().of(home) {
+                    Some(present) if choice.take_over != Some(home) => {
+                        return Err(NotYet::TakeOver(Occupied { home, present }));
+                    }
+                    _ => Some(home),
+                }
+            }
             Some(HomeChoice::New(name)) => {
                 match self.0.homes.create(&name, DEFAULT_PORT, person.workspace, &caller).await {
                     Err(Fault::Bad(_)) => return Err(NotYet::Wrong("oauth-name-home")),
@@ -288,7 +360,10 @@ mod tests {
         let (client, scopes) = (Client::agent(), Scopes::parse("workspace:read smarthome:read").unwrap());
         let choose = |form: &[u8]| subject(&client, &scopes).choice(&Form::parse(form).unwrap());
         let chosen = choose(b"grant=smarthome:read&grant=shares:manage").unwrap();
-        assert_eq!(chosen, Choice { scopes: Scopes::parse("smarthome:read").unwrap(), home: None });
+        assert_eq!(
+            chosen,
+            Choice { scopes: Scopes::parse("smarthome:read").unwrap(), home: None, take_over: None }
+        );
         for nothing in [&b""[..], b"grant=", b"grant=relay"] {
             assert!(matches!(choose(nothing), Err(NotYet::Wrong("oauth-choose-something"))));
         }
@@ -299,7 +374,9 @@ mod tests {
         let (client, scopes) = (Client::agent(), Scopes::agent());
         let choose = |form: &[u8]| subject(&client, &scopes).choice(&Form::parse(form).unwrap());
         let new = choose(b"grant=relay&home=new&home_name=+Lake+").unwrap();
-        assert_eq!(new, Choice { scopes: scopes.clone(), home: Some(HomeChoice::New("Lake".to_owned())) });
+        let home = Some(HomeChoice::New("Lake".to_owned()));
+        assert_eq!(new, Choice { scopes: scopes.clone(), home, take_over: None });
+        assert_eq!(choose(b"home=7&take_over=7").unwrap().take_over.unwrap().number(), 7);
         assert!(matches!(choose(b"home=7").unwrap().home, Some(HomeChoice::Existing(_))));
         for (form, word) in [
             (&b""[..], "oauth-choose-home"),

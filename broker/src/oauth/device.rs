@@ -14,7 +14,7 @@ use shared::oauth::{DeviceAnswer, path};
 use tracing::info;
 
 use super::client::{Client, GrantType};
-use super::consent::{NotYet, Setting, Subject, Waiting, note_consent, notice};
+use super::consent::{Setting, Subject, Waiting, note_consent, notice};
 use super::refusal::Wrong;
 use super::user_code::UserCode;
 use super::{OAuth, client};
@@ -140,7 +140,7 @@ impl OAuth {
             Found::Open { code, client, seen } => {
                 let subject = Subject { client: &client, scopes: &seen.scopes };
                 match decision {
-                    None => self.ask(asked, &person, subject, self.setting(asked, &code, &seen, None)).await,
+                    None => self.ask(asked, &person, subject, self.setting(asked, &code, &seen)).await,
                     Some("allow") => self.let_in(asked, &person, &form, subject, &code, &seen).await,
                     Some(_) => self.keep_out(asked, &person, &code).await,
                 }
@@ -188,10 +188,10 @@ impl OAuth {
     ) -> Result<Answer, Fault> {
         let choice = match subject.choice(form) {
             Ok(choice) => choice,
-            Err(NotYet::Wrong(word)) => {
-                return self.ask(asked, person, subject, self.setting(asked, code, seen, Some(word))).await;
+            Err(not_yet) => {
+                let setting = self.setting(asked, code, seen);
+                return self.ask_again(asked, person, subject, setting, not_yet).await;
             }
-            Err(NotYet::Fault(fault)) => return Err(fault),
         };
         let now = self.0.clock.now();
         let mut tx = self.0.store.begin().await?;
@@ -214,12 +214,7 @@ impl OAuth {
             Err(not_yet) => {
                 rows::release(&mut tx, code, person.account).await?;
                 tx.commit().await?;
-                match not_yet {
-                    NotYet::Fault(fault) => Err(fault),
-                    NotYet::Wrong(word) => {
-                        self.ask(asked, person, subject, self.setting(asked, code, seen, Some(word))).await
-                    }
-                }
+                self.ask_again(asked, person, subject, self.setting(asked, code, seen), not_yet).await
             }
         }
     }
@@ -234,13 +229,7 @@ impl OAuth {
         }
     }
 
-    fn setting(
-        &self,
-        asked: &Asked,
-        code: &UserCode,
-        seen: &rows::Seen,
-        wrong: Option<&'static str>,
-    ) -> Setting {
+    fn setting(&self, asked: &Asked, code: &UserCode, seen: &rows::Seen) -> Setting {
         Setting {
             action: path::DEVICE,
             fields: vec![("user_code", code.to_string())],
@@ -252,7 +241,8 @@ impl OAuth {
                 from: seen.asked_from.clone(),
                 age: self.0.clock.now().since(seen.asked_at),
             }),
-            wrong,
+            wrong: None,
+            take_over: None,
         }
     }
 }

@@ -7,8 +7,8 @@
 use std::net::IpAddr;
 
 use shared::id::GrantId;
-use shared::oauth::TokenAnswer;
-use tracing::{info, warn};
+use shared::oauth::{Scope, TokenAnswer};
+use tracing::{debug, info, warn};
 
 use super::client::claim::Claim;
 use super::client::{Client, GrantType};
@@ -17,6 +17,7 @@ use super::refusal::{Refusal, Wrong};
 use super::revoke::Why;
 use super::token::Pair;
 use super::{OAuth, alive, authorize, client, device, rows};
+use crate::audit::{self, Act, Entry};
 use crate::chance::{self, Kind};
 use crate::clock::Timestamp;
 use crate::http::Asked;
@@ -152,7 +153,7 @@ impl OAuth {
             Ok(approval) => {
                 let (family, pair) = self.begin_family(&mut tx, by, approval).await?;
                 authorize::rows::note_bought(&mut tx, &hash, family.id).await?;
-                tx.commit().await?;
+                self.commit_and_take_over(tx, by, &family).await?;
                 Ok(pair.answer(&family, by.now))
             }
             Err(refusal) => {
@@ -228,7 +229,7 @@ impl OAuth {
         match polled {
             Ok(approval) => {
                 let (family, pair) = self.begin_family(&mut tx, by, approval).await?;
-                tx.commit().await?;
+                self.commit_and_take_over(tx, by, &family).await?;
                 Ok(pair.answer(&family, by.now))
             }
             Err(refusal) => {
@@ -236,6 +237,27 @@ impl OAuth {
                 Err(refusal.into())
             }
         }
+    }
+
+    /// Commits a new family; one of an agent ends those of every other agent in its home, which hear why (T8).
+    async fn commit_and_take_over(&self, mut tx: Tx, by: By<'_>, family: &Family) -> Result<(), Wrong> {
+        let approval = &family.approval;
+        let mut ended = Vec::new();
+        if let Some(home) = approval.home.filter(|_| approval.scopes.has(Scope::Relay)) {
+            let (word, of) = (Why::TakenOver.word(), (home, &*by.client.id));
+            ended = rows::end_other_families(&mut tx, of, family.id, word, by.now).await?;
+            for other in &ended {
+                let entry = Entry::new(Act::GrantEnded).of(approval.account).with("client", of.1);
+                let entry = entry.with("grant", other).with("home", home).with("why", word);
+                audit::note(&mut tx, &entry, by.now).await?;
+            }
+        }
+        tx.commit().await?;
+        for other in ended {
+            info!(grant.id = %other, by = %family.id, "a home's agent was taken over");
+            self.tell(other);
+        }
+        Ok(())
     }
 
     /// Flow E: a program in its own name. It has its credentials, so it needs no refresh token (CC-02), and what
@@ -283,8 +305,13 @@ impl OAuth {
         for minted in pair.minted() {
             rows::add_token(tx, family.id, minted, None, now).await?;
         }
-        info!(grant.id = %family.id, client = client.id, account.id = ?family.approval.account,
-            scopes = %family.approval.scopes, "a grant begins");
+        if of_a_person {
+            info!(grant.id = %family.id, client = client.id, account.id = ?family.approval.account,
+                scopes = %family.approval.scopes, "a grant begins");
+        } else {
+            // Nobody was let in: a service fetches one whenever it likes, some of them for every request of theirs.
+            debug!(grant.id = %family.id, client = client.id, scopes = %family.approval.scopes, "a grant begins");
+        }
         Ok((family, pair))
     }
 }

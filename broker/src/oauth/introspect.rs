@@ -3,7 +3,9 @@
 //! Invariant: a token that is unknown, mistyped, lapsed, revoked or not the asker's to know about is told alike:
 //! `{"active":false}`, and nothing else (IN-04).
 //!
-//! Two questions to the database, no transaction: the client with its secrets, the token with its grant.
+//! Two questions to the database, no transaction: the client with its secrets, the token with its grant. Nothing is
+//! remembered from one introspection to the next: a grant may be ended by a command or a broker beside this one, and
+//! what was revoked is not called active a moment longer.
 
 use std::time::Duration;
 

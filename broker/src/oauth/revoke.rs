@@ -26,6 +26,8 @@ pub enum Why {
     CodeAgain,
     /// The home it was for is gone.
     Home,
+    /// Another agent was paired with its home (T8).
+    TakenOver,
     /// The account took back everything: a new password, or signing out everywhere.
     Account,
 }
@@ -39,6 +41,7 @@ impl Why {
             Self::Reuse => "reuse",
             Self::CodeAgain => "code-again",
             Self::Home => "home",
+            Self::TakenOver => "taken-over",
             Self::Account => "account",
         }
     }
@@ -85,6 +88,19 @@ impl OAuth {
             self.tell(family);
         }
         Ok(())
+    }
+
+    /// Whether a grant ended because another agent was paired with its home.
+    pub async fn was_taken_over(&self, family: GrantId) -> Result<bool, Fault> {
+        let why = rows::why_ended(&mut *self.0.store.read().await?, family).await?;
+        Ok(why.is_some_and(|why| why == Why::TakenOver.word()))
+    }
+
+    /// Notes what the machine of a grant's agent calls itself.
+    pub async fn note_machine(&self, family: GrantId, machine: &str) -> Result<(), Fault> {
+        let mut tx = self.0.store.begin().await?;
+        rows::note_machine(&mut tx, family, machine).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Ends every grant that is bound to a home, and whatever would have become one: for a home that goes.

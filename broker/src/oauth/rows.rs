@@ -216,6 +216,43 @@ pub async fn end_family(
     .transpose()
 }
 
+/// Ends the families of a client that are bound to a home, but for one; which.
+pub async fn end_other_families(
+    db: &mut Db,
+    (home, client): (HomeId, &str),
+    but: GrantId,
+    why: &str,
+    now: Timestamp,
+) -> Result<Vec<GrantId>> {
+    let rows = sqlx::query(
+        "UPDATE oauth_grant SET revoked_at = $4, revoked_why = $5
+         WHERE home_id = $1 AND client_id = $2 AND id <> $3 AND revoked_at IS NULL RETURNING id",
+    )
+    .bind(home.number())
+    .bind(client)
+    .bind(but.number())
+    .bind(now.millis())
+    .bind(why)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(|row| id(row, "id")).collect()
+}
+
+/// Why a family ended before its time, if it did.
+pub async fn why_ended(db: &mut Db, family: GrantId) -> Result<Option<String>> {
+    let row = sqlx::query("SELECT revoked_why FROM oauth_grant WHERE id = $1")
+        .bind(family.number())
+        .fetch_optional(db)
+        .await?;
+    row.map_or(Ok(None), |row| row.try_get("revoked_why"))
+}
+
+/// Notes the machine a family's agent runs on.
+pub async fn note_machine(db: &mut Db, family: GrantId, machine: &str) -> Result<()> {
+    let sql = "UPDATE oauth_grant SET machine = $2 WHERE id = $1";
+    sqlx::query(sql).bind(family.number()).bind(machine).execute(db).await.map(drop)
+}
+
 /// Ends all families of a home; which.
 pub async fn end_families_of_home(
     db: &mut Db,

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use http::Method;
-use shared::id::GrantId;
+use shared::id::{GrantId, HomeId};
 use shared::oauth::Scope;
 use shared::relay::{Downstream, MAX_FRAME, PATH, Upstream, close};
 use tokio::sync::broadcast::{self, error::TryRecvError};
@@ -17,7 +17,7 @@ use warp::Filter as _;
 use super::mailbox::{Mailbox, code};
 use super::room::Room;
 use super::{HomeAssistant, Relay, line};
-use crate::homes::{Home, State};
+use crate::homes::{Home, Present, State};
 use crate::http::socket::{Opening, Size, upgrade};
 use crate::http::{Answer, Asked, Fault, Routes, routes};
 
@@ -77,12 +77,15 @@ impl Relay {
         self.tell(home.id);
         line::keep(socket, &mailbox, |message| {
             if let Message::Text(text) = message {
-                self.hear(&room, number, &text);
+                self.hear(&room, (number, grant), &text);
             }
             Ok(())
         })
         .await;
         let present = room.leave(number, self.now());
+        if present {
+            self.0.parts.homes.agents().left(home.id);
+        }
         info!(home.id = %home.id, replaced = !present, "agent left");
         self.tell(home.id);
     }
@@ -101,7 +104,18 @@ impl Relay {
         number
     }
 
-    fn hear(&self, room: &Room, number: u64, text: &str) {
+    /// The agent said who it is: what the next one to be paired with this home is told (T8).
+    fn greet(&self, home: HomeId, grant: GrantId, machine: String) {
+        self.0.parts.homes.agents().came(home, Present { machine: machine.clone(), since: self.now() });
+        let oauth = self.0.parts.oauth.clone();
+        self.0.parts.tasks.spawn(async move {
+            if let Err(fault) = oauth.note_machine(grant, &machine).await {
+                warn!(home.id = %home, "note the machine of an agent: {fault}");
+            }
+        });
+    }
+
+    fn hear(&self, room: &Room, (number, grant): (u64, GrantId), text: &str) {
         let word = match serde_json::from_str(text) {
             Ok(word) => word,
             Err(err) => {
@@ -113,7 +127,10 @@ impl Relay {
         let now = self.now();
         match word {
             Upstream::Hello { version, machine } => {
-                room.hello(number, clean(&version, 40), clean(&machine, 80));
+                let machine = clean(&machine, 80);
+                if room.hello(number, clean(&version, 40), machine.clone()) {
+                    self.greet(room.home, grant, machine);
+                }
                 self.tell(room.home);
             }
             Upstream::HomeAssistant { state, version, reason } => {

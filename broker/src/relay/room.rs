@@ -92,14 +92,20 @@ impl Room {
         let mut inner = self.inner();
         inner.joined += 1;
         let number = inner.joined;
+        let mut took_over = false;
         if let Some(before) = inner.agent.take() {
+            took_over = before.grant != grant;
             before.mailbox.end(close::REPLACED);
             inner.requests.drop_all();
         }
         mailbox.post(Subject::EACH, &Frame::new(welcome));
         inner.agent = Some(Joined { mailbox: mailbox.clone(), grant, number });
-        inner.status =
-            AgentStatus { connected_since: Some(now), last_seen: Some(now), ..AgentStatus::default() };
+        inner.status = AgentStatus {
+            connected_since: Some(now),
+            last_seen: Some(now),
+            took_over,
+            ..AgentStatus::default()
+        };
         inner.settle(now);
         number
     }
@@ -126,12 +132,12 @@ impl Room {
         present.then_some(inner)
     }
 
-    /// The agent said who it is.
-    pub(super) fn hello(&self, number: u64, version: String, machine: String) {
-        if let Some(mut inner) = self.of(number) {
-            inner.status.version = Some(version);
-            inner.status.machine = Some(machine);
-        }
+    /// The agent said who it is. False when another has taken its place.
+    pub(super) fn hello(&self, number: u64, version: String, machine: String) -> bool {
+        let Some(mut inner) = self.of(number) else { return false };
+        inner.status.version = Some(version);
+        inner.status.machine = Some(machine);
+        true
     }
 
     /// The agent said how Home Assistant is. Says whether that is news.
@@ -283,10 +289,15 @@ impl Room {
         self.inner().status.clone()
     }
 
+    /// Whether this grant opened the agent's socket.
+    pub(super) fn is_of(&self, grant: GrantId) -> bool {
+        self.inner().agent.as_ref().is_some_and(|agent| agent.grant == grant)
+    }
+
     /// Ends the agent's socket if this grant opened it.
-    pub(super) fn end_of(&self, grant: GrantId) {
+    pub(super) fn end_of(&self, grant: GrantId, code: u16) {
         if let Some(agent) = self.inner().agent.as_ref().filter(|agent| agent.grant == grant) {
-            agent.mailbox.end(close::UNAUTHORIZED);
+            agent.mailbox.end(code);
         }
     }
 

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::mailbox::Mailbox;
 
 /// Seconds in a turn. A ping a turn, and the end when it is unanswered a turn later: a home that went
-/// silent is noticed within 24 s (T5 allows 30).
-const TURN: usize = 12;
+/// silent is noticed within 20 s (T5 allows 30, and a page looks every 5).
+const TURN: usize = 10;
 
 /// The wheel.
 #[derive(Debug, Default)]

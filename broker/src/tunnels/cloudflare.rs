@@ -7,7 +7,7 @@
 //! | its name in the world | `POST zones/{z}/dns_records`: a proxied CNAME to `{id}.cfargotunnel.com` |
 //! | its token | `GET …/{id}/token`; a new secret by `PATCH …/{id}` |
 //!
-//! Nothing here is repeated by itself: a call that was not answered may have been carried out, and only whoever
+//! What creates is never repeated here: a call that was not answered may have been carried out, and only whoever
 //! wanted it knows how to look.
 
 mod call;
@@ -21,14 +21,20 @@ use shared::secret::Secret;
 use url::Url;
 
 use crate::chance;
-pub use call::Trouble;
 use call::{Call, Line};
+pub use call::{Manners, Trouble};
 pub use wire::{Connection, Connector, Record, Tunnel};
 
 /// How many entries a page of a list has.
 const PAGE: u32 = 100;
 /// The most pages that are read of a list: a thousand tunnels is an account's limit.
 const PAGES: u32 = 100;
+
+/// Where the API is.
+const API: &str = "https://api.cloudflare.com/client/v4";
+
+/// An id that nothing has: what is asked of it changes nothing, and tells whether it might be asked.
+pub const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// A result of the API.
 pub type Result<T, E = Trouble> = std::result::Result<T, E>;
@@ -42,6 +48,8 @@ pub struct Account {
     pub zone: String,
     /// Account › Cloudflare Tunnel › Edit, Zone › DNS › Edit and Zone › Zone Settings › Read.
     pub token: Secret,
+    /// How it is asked.
+    pub manners: Manners,
 }
 
 /// The API of one account and zone.
@@ -52,10 +60,11 @@ pub struct Cloudflare {
 }
 
 impl Cloudflare {
-    /// The API at `base`.
-    pub fn new(http: reqwest::Client, base: Url, account: Account) -> Self {
-        let Account { id, zone, token } = account;
-        Self { line: Line::new(http, base, token), account: id, zone }
+    /// The API at `base`, or Cloudflare's own.
+    pub fn new(http: reqwest::Client, base: Option<Url>, account: Account) -> Self {
+        let Account { id, zone, token, manners } = account;
+        let base = base.unwrap_or_else(|| API.parse().expect("the address above is a URL"));
+        Self { line: Line::new(http, base, token, manners), account: id, zone }
     }
 
     /// Makes a tunnel.
@@ -102,9 +111,14 @@ impl Cloudflare {
     }
 
     /// The token by which `cloudflared` runs a tunnel.
+    ///
+    /// # Errors
+    /// [`Trouble::Refused`] for one that would open another tunnel, or none.
     pub async fn token(&self, id: &str) -> Result<Secret> {
         let token: String = self.one(Method::GET, &self.tunnels_path(&[id, "token"]), None).await?;
-        Ok(Secret::from(token))
+        let token = Secret::from(token);
+        let is_its = wire::Token::read(&token).is_some_and(|read| read.tunnel == id);
+        if is_its { Ok(token) } else { Err(Trouble::Refused("a token that is not this tunnel's".to_owned())) }
     }
 
     /// Gives a tunnel a new secret that nobody knows: its old tokens open nothing any more. What is open stays

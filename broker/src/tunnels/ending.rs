@@ -1,11 +1,10 @@
 //! What ends: a home with all that leads into it, and a tunnel's token.
 
-use shared::id::HomeId;
 use tracing::{info, warn};
 
 use super::{LOOK, Parts, Tunnels, rows};
 use crate::audit::{self, Act, Doer, Entry};
-use crate::homes::Owned;
+use crate::homes::{self, Home, Owned};
 use crate::http::Fault;
 
 impl Tunnels {
@@ -16,27 +15,36 @@ impl Tunnels {
     /// When it could not be written down; then nothing has changed.
     pub async fn delete(&self, home: &Owned, by: &Doer) -> Result<(), Fault> {
         self.0.parts.homes.begin_deleting(home, by).await?;
-        self.end(home.id).await
+        self.end(home).await?;
+        Ok(self.0.parts.provider.hurry(home.id).await?)
     }
 
     /// Ends what was begun to be deleted before the broker stopped.
     pub async fn resume(&self) -> Result<(), Fault> {
         for home in self.0.parts.homes.deleting().await? {
-            self.end(home.id).await?;
+            self.end(&home).await?;
         }
         Ok(())
     }
 
-    /// Everything that follows from a home's deleting; again does no harm.
-    async fn end(&self, home: HomeId) -> Result<(), Fault> {
-        let Parts { homes, oauth, relay, direct, .. } = &self.0.parts;
+    /// Everything that follows from a home's deleting; again does no harm. One with a tunnel at a provider is gone
+    /// when the provider has confirmed that nothing is left of it.
+    async fn end(&self, home: &Home) -> Result<(), Fault> {
+        let Parts { store, oauth, relay, direct, .. } = &self.0.parts;
+        let (home, is_provided) = (home.id, home.domain.is_some());
         self.names().retain(|_, known| *known != home);
         // Nobody can come back since its deleting was begun. The agent hears from the relay why; the end of its
         // grant would only tell it to sign in again.
         relay.forget(home);
         direct.hang_up(home);
         oauth.revoke_home(home).await?;
-        homes.remove(home).await?;
+        if is_provided {
+            return Ok(());
+        }
+        let mut tx = store.begin().await?;
+        homes::remove(&mut tx, home).await?;
+        tx.commit().await?;
+        self.0.board.forget(home);
         info!(home.id = %home, "home deleted");
         Ok(())
     }
@@ -47,12 +55,15 @@ impl Tunnels {
     /// # Errors
     /// [`Fault::NotFound`] while the home has no tunnel yet.
     pub async fn renew(&self, home: &Owned, by: &Doer) -> Result<(), Fault> {
-        let Parts { store, clock, direct, .. } = &self.0.parts;
+        let Parts { store, clock, direct, provider, .. } = &self.0.parts;
+        let renewed = Entry::new(Act::HomeRenewed).by(by).within(home.workspace).with("home", home.id);
+        if home.domain.is_some() {
+            return if provider.renew(home.id, &renewed).await? { Ok(()) } else { Err(Fault::NotFound) };
+        }
         let mut tx = store.begin().await?;
         if !rows::forget_tokens(&mut tx, home.id).await? {
             return Err(Fault::NotFound);
         }
-        let renewed = Entry::new(Act::HomeRenewed).by(by).within(home.workspace).with("home", home.id);
         audit::note(&mut tx, &renewed, clock.now()).await?;
         tx.commit().await?;
         direct.hang_up(home.id);

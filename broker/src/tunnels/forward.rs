@@ -37,11 +37,14 @@ impl Tunnels {
     }
 
     /// Answers a request for a home's hostname.
-    pub async fn forward(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    pub async fn forward(&self, mut request: Request<Incoming>, peer: Peer) -> Response<Body> {
         let language = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let words = words::for_header(language.unwrap_or(""));
         let answered = match self.home_for(&request).await {
-            Ok(Some(home)) => self.send(home, request, peer).await,
+            Ok(Some(home)) => {
+                self.meet(home, &mut request);
+                self.send(home, request, peer).await
+            }
             Ok(None) => return boxed(away_page(words, StatusCode::NOT_FOUND, "tunnels-no-home")),
             Err(fault) => {
                 debug!("look for a home: {fault}");

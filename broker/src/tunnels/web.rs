@@ -10,7 +10,7 @@ use serde::Serialize;
 use shared::id::{AccountId, GrantId, HomeId, WorkspaceId};
 use shared::oauth::Scope;
 use shared::secret::Secret;
-use shared::tunnel::{DIRECT_PATH, DIRECT_PROTOCOL, HomeEnvelope};
+use shared::tunnel::{DIRECT_PATH, DIRECT_PROTOCOL, HomeAnswer, HomeEnvelope};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout_at};
@@ -18,8 +18,14 @@ use tracing::info;
 
 use super::direct::Ended;
 use super::rows::Opened;
-use super::{LOOK, Parts, Tunnels};
+use super::{LOOK, Parts, Tunnels, operator};
+use crate::homes::Home;
 use crate::http::{Answer, Asked, Fault, empty, json};
+
+/// So many events stand on a page of the history, unless asked otherwise.
+const HISTORY_PAGE: i64 = 50;
+/// And at most.
+const HISTORY_MOST: i64 = 200;
 
 #[derive(Serialize)]
 struct Workspaces {
@@ -35,7 +41,7 @@ struct Workspace {
 
 #[derive(Serialize)]
 struct HomeList {
-    homes: Vec<shared::tunnel::HomeAnswer>,
+    homes: Vec<HomeAnswer>,
 }
 
 pub async fn answer(tunnels: &Tunnels, asked: Asked) -> Result<Answer, Fault> {
@@ -43,11 +49,17 @@ pub async fn answer(tunnels: &Tunnels, asked: Asked) -> Result<Answer, Fault> {
     if path == DIRECT_PATH {
         return dial(tunnels, asked).await;
     }
+    if path.starts_with("/api/tunnels") {
+        return operator::answer(tunnels, asked).await;
+    }
     let segments: Vec<_> = path.trim_start_matches('/').split('/').collect();
     let ["api", "smarthome", rest @ ..] = &segments[..] else { return Err(Fault::NotFound) };
     if !matches!(
         rest,
-        ["workspaces"] | ["workspaces", _, "homes"] | ["homes", _] | ["homes", _, "tunnel-token" | "status"]
+        ["workspaces"]
+            | ["workspaces", _, "homes"]
+            | ["homes", _]
+            | ["homes", _, "tunnel-token" | "status" | "history"]
     ) {
         return Err(Fault::NotFound);
     }
@@ -58,7 +70,9 @@ pub async fn answer(tunnels: &Tunnels, asked: Asked) -> Result<Answer, Fault> {
         ["workspaces"] => workspaces(tunnels, &asked).await,
         ["workspaces", id, "homes"] => homes(tunnels, &asked, id).await,
         ["homes", id, "tunnel-token"] => token(tunnels, &asked, id).await,
-        ["homes", id, ..] => home(tunnels, &asked, id).await,
+        ["homes", id, "status"] => status(tunnels, &asked, id).await,
+        ["homes", id, "history"] => history(tunnels, &asked, id).await,
+        ["homes", id] => home(tunnels, &asked, id).await,
         _ => Err(Fault::NotFound),
     }
 }
@@ -77,16 +91,43 @@ async fn homes(tunnels: &Tunnels, asked: &Asked, workspace: &str) -> Result<Answ
     Ok(json(StatusCode::OK, &HomeList { homes: homes.iter().map(|home| tunnels.shown(home)).collect() }))
 }
 
-async fn home(tunnels: &Tunnels, asked: &Asked, id: &str) -> Result<Answer, Fault> {
+async fn visible(tunnels: &Tunnels, asked: &Asked, id: &str) -> Result<Home, Fault> {
     let caller = tunnels.0.parts.oauth.bearer(asked, Scope::SmarthomeRead).await?.caller;
-    let home = tunnels.0.parts.homes.visible(parse(id)?, &caller).await?;
-    Ok(json(StatusCode::OK, &HomeEnvelope { home: tunnels.shown(&home) }))
+    tunnels.0.parts.homes.visible(parse(id)?, &caller).await
+}
+
+async fn home(tunnels: &Tunnels, asked: &Asked, id: &str) -> Result<Answer, Fault> {
+    let home = visible(tunnels, asked, id).await?;
+    Ok(json(StatusCode::OK, &HomeEnvelope { home: tunnels.told(&home).await?, hops: Vec::new() }))
+}
+
+async fn status(tunnels: &Tunnels, asked: &Asked, id: &str) -> Result<Answer, Fault> {
+    let home = visible(tunnels, asked, id).await?;
+    let hops = tunnels.hops(&home).0.iter().map(|hop| hop.answer(asked.words())).collect();
+    Ok(json(StatusCode::OK, &HomeEnvelope { home: tunnels.told(&home).await?, hops }))
+}
+
+/// `GET …/history?before=ID&limit=N`.
+async fn history(tunnels: &Tunnels, asked: &Asked, id: &str) -> Result<Answer, Fault> {
+    let home = visible(tunnels, asked, id).await?;
+    let query = asked.query_form()?;
+    let number = |name: &'static str| {
+        let wrong = |_| Fault::bad(format!("{name}: it must be a number"));
+        query.optional(name)?.map(|text| text.parse::<i64>().map_err(wrong)).transpose()
+    };
+    let (before, limit) = (number("before")?, number("limit")?.unwrap_or(HISTORY_PAGE));
+    if !(1..=HISTORY_MOST).contains(&limit) {
+        return Err(Fault::bad(format!("limit: it must be between 1 and {HISTORY_MOST}")));
+    }
+    let most = u16::try_from(limit).unwrap_or(u16::MAX);
+    let page = tunnels.history(&home, before, most).await?;
+    Ok(json(StatusCode::OK, &page.answer(asked.words())))
 }
 
 async fn token(tunnels: &Tunnels, asked: &Asked, id: &str) -> Result<Answer, Fault> {
     let bearer = tunnels.0.parts.oauth.bearer(asked, Scope::SmarthomeTunnel).await?;
     let home = tunnels.0.parts.homes.owned(parse(id)?, &bearer.caller).await?;
-    Ok(json(StatusCode::OK, &tunnels.token(&home, bearer.grant).await?))
+    Ok(json(StatusCode::OK, &tunnels.token(&home, &bearer).await?))
 }
 
 fn parse(id: &str) -> Result<HomeId, Fault> {

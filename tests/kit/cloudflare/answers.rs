@@ -6,7 +6,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 
 use super::state::{Record, State, Tunnel};
-use super::{ACCOUNT, TOKEN, ZONE};
+use super::{ACCOUNT, Asked, TOKEN, ZONE};
 
 /// An answer.
 pub struct Said {
@@ -58,14 +58,8 @@ impl Said {
 }
 
 /// Does what a call asks, and answers.
-pub fn answer(
-    state: &mut State,
-    bearer: Option<&str>,
-    method: &Method,
-    path: &str,
-    query: Query<'_>,
-    body: &Value,
-) -> Said {
+pub fn answer(state: &mut State, bearer: Option<&str>, asked: &Asked, body: &Value) -> Said {
+    let Asked { method, path, query, .. } = asked;
     let segments: Vec<&str> = path.split('/').collect();
     let (needs, rest) = match &segments[..] {
         ["accounts", ACCOUNT, "cfd_tunnel", rest @ ..] => ("tunnels", rest),

@@ -6,6 +6,7 @@ use serde_json::Value;
 use sqlx::{AnyConnection, Connection as _};
 
 use super::World;
+use crate::process::Process;
 use crate::programs;
 
 /// A program that the broker knows.
@@ -46,9 +47,43 @@ impl World {
         number.await.unwrap_or_else(|err| panic!("{sql}: {err:#}"))
     }
 
+    /// Writes so many outages of a home's agent into its history, one an hour, each a few minutes long.
+    pub async fn plant_outages(&self, home: shared::id::HomeId, count: i64) {
+        let sql = format!(
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count})
+             INSERT INTO hop_event (id, home_id, hop, state, reason, at, ended_at)
+             SELECT n, {home}, 'agent', 'down', 'agent_gone', {now} - n * 3600000, {now} - n * 3600000 + n * 7000 FROM n",
+            now = self.clock().now().millis(),
+        );
+        let planted = async {
+            let mut database = open(&self.settings.database).await?;
+            anyhow::Ok(sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut database).await?)
+        };
+        planted.await.unwrap_or_else(|err| panic!("plant outages: {err:#}"));
+    }
+
     /// Runs one of the operator's commands.
     pub fn operator(&self, words: &[&str]) -> String {
-        programs::brokers_operator(&self.settings, words).unwrap_or_else(|err| panic!("{err:#}"))
+        self.try_operator(words).unwrap_or_else(|err| panic!("{err:#}"))
+    }
+
+    /// Runs one of the operator's commands, which may say no.
+    ///
+    /// # Errors
+    /// Its words, when it does.
+    pub fn try_operator(&self, words: &[&str]) -> Result<String> {
+        programs::brokers_operator(&self.settings, words)
+    }
+
+    /// Starts one of the operator's commands, to be killed.
+    pub fn operator_program(&self, words: &[&str]) -> Process {
+        let started = programs::brokers_operator_started(&self.settings, words, self.folder.path());
+        started.unwrap_or_else(|err| panic!("{err:#}"))
+    }
+
+    /// Runs one of the operator's commands that must fail, and gives all it says.
+    pub fn operator_fails(&self, words: &[&str]) -> String {
+        programs::brokers_operator_fails(&self.settings, words).unwrap_or_else(|err| panic!("{err:#}"))
     }
 }
 

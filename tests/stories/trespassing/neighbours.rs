@@ -21,7 +21,7 @@ kit::stories! {
         let revoke = page.form(&format!("/homes/{theirs}/links/")).unwrap().action;
         let link = revoke.split('/').nth(4).unwrap();
 
-        for page in ["", "/status", "/share?entity={porch}"] {
+        for page in ["", "/status", "/history", "/share?entity={porch}"] {
             let page = page.replace("{porch}", &street.entities["porch"]);
             let got = async |id: i64| visitor.get_once(&format!("/homes/{id}{page}")).await.unwrap();
             assert_not_there(&got(theirs.number()).await, &got(NOBODYS).await);
@@ -58,7 +58,7 @@ kit::stories! {
             let answer = kit::http_client().get(url).bearer_auth(token).send().await.unwrap();
             (answer.status(), answer.text().await.unwrap())
         };
-        for below in ["", "/status", "/tunnel-token"] {
+        for below in ["", "/status", "/history", "/tunnel-token"] {
             assert_eq!(ask(&my_token, &format!("homes/{mine}{below}")).await.0, StatusCode::OK, "{below}");
             let (status, body) = ask(&my_token, &format!("homes/{theirs}{below}")).await;
             let nobodys = ask(&my_token, &format!("homes/{NOBODYS}{below}")).await;

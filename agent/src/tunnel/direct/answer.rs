@@ -17,7 +17,10 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::ext::Protocol;
-use shared::tunnel::{DIRECT_CONTROL, DIRECT_ORIGIN_HEADER, DIRECT_ORIGIN_UNREACHABLE, DIRECT_TAKEN_OVER};
+use shared::tunnel::{
+    DIRECT_CONTROL, DIRECT_ORIGIN_HEADER, DIRECT_ORIGIN_UNREACHABLE, DIRECT_PROOF_HEADER,
+    DIRECT_SEEN_AS_HEADER, DIRECT_TAKEN_OVER,
+};
 use tracing::{debug, warn};
 
 use super::origin::{Origin, Remote, Streaming, Unreachable};
@@ -97,11 +100,21 @@ impl Answerer {
         let (mut head, body) = request.into_parts();
         towards_home_assistant(&mut head);
         let a_page = head.method == Method::GET;
+        // Of the broker, which asks for its owner; it takes the header off whatever visitors send.
+        let is_proof = head.headers.remove(DIRECT_PROOF_HEADER).is_some();
         let answer = self.origin.send(Request::from_parts(head, body)).await?;
         if a_page && is_bare_400(&answer) {
             self.explain_400();
         }
-        Ok(towards_broker(answer))
+        let mut answer = towards_broker(answer);
+        if is_proof
+            && answer.status() == StatusCode::BAD_REQUEST
+            && let Some(us) = self.origin.seen_as.get()
+            && let Ok(us) = HeaderValue::from_str(&us.to_string())
+        {
+            answer.headers_mut().insert(DIRECT_SEEN_AS_HEADER, us);
+        }
+        Ok(answer)
     }
 
     /// Once: it may be an ordinary 400, but when it is not, this is what the owner needs to know.
@@ -161,6 +174,7 @@ pub(super) fn strip_hops(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     headers.remove(DIRECT_ORIGIN_HEADER);
+    headers.remove(DIRECT_SEEN_AS_HEADER);
 }
 
 fn is_bare_400<B>(answer: &Response<B>) -> bool {

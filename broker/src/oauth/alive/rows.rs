@@ -1,5 +1,7 @@
 //! Which grants and tokens live, by the rows of this moment: every answer is read anew.
 
+use std::collections::HashMap;
+
 use shared::id::{AccountId, GrantId, HomeId, WorkspaceId};
 use sqlx::Row as _;
 
@@ -99,24 +101,27 @@ pub async fn living_among(db: &mut Db, families: &[GrantId], now: Timestamp) -> 
     rows.iter().map(|row| id(row, "id")).collect()
 }
 
-/// The homes of a workspace that a living family of a client is bound to.
+/// The homes of a workspace that a living family of a client is bound to, with the machine of the newest one's
+/// agent where it has said.
 pub async fn bound_homes(
     db: &mut Db,
     client: &str,
     workspace: WorkspaceId,
     now: Timestamp,
-) -> Result<Vec<HomeId>> {
+) -> Result<HashMap<HomeId, Option<String>>> {
     let rows = sqlx::query(concat!(
-        "SELECT DISTINCT g.home_id FROM home b, ",
+        "SELECT g.home_id, g.machine FROM home b, ",
         lives!(),
-        " AND b.id = g.home_id AND g.client_id = $1 AND b.workspace_id = $3"
+        " AND b.id = g.home_id AND g.client_id = $1 AND b.workspace_id = $3
+          ORDER BY g.created_at, g.id"
     ))
     .bind(client)
     .bind(now.millis())
     .bind(workspace.number())
     .fetch_all(db)
     .await?;
-    rows.iter().map(|row| id(row, "home_id")).collect()
+    // Of several the last one counts.
+    rows.iter().map(|row| Ok((id(row, "home_id")?, row.try_get("machine")?))).collect()
 }
 
 /// Ends the families that an account has taken back by raising its epoch; which.

@@ -220,13 +220,9 @@ fn is_id(id: &str) -> bool {
 
 /// The name's own letters, so that logs can be read, and enough chance that it is nobody else's.
 fn drawn_id(name: &str) -> String {
-    let words = name.to_lowercase();
-    let words: Vec<_> =
-        words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let mut start = words.join("-");
-    start.truncate(40);
-    let start = if start.is_empty() { "client" } else { start.trim_end_matches('-') };
-    format!("{start}-{}", chance::text(12, b"abcdefghijkmnpqrstuvwxyz23456789"))
+    let slug = chance::slug(name);
+    let start = if slug.is_empty() { "client" } else { &*slug };
+    format!("{start}-{}", chance::text(12, chance::LEGIBLE))
 }
 
 /// Whether answers may be sent to an address at all (RU-02, RU-04, RU-05, RU-07); the key of the sentence that

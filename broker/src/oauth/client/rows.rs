@@ -10,8 +10,12 @@ use crate::clock::Timestamp;
 use crate::oauth::rows::{id, moment, odd, scopes};
 use crate::store::{Db, Result};
 
-const COLUMNS: &str = "c.client_id, c.workspace_id, c.kind, c.name, c.is_confidential, c.pkce_required,
-    c.redirect_uris, c.grants, c.scopes, c.created_at, c.disabled_at";
+macro_rules! columns {
+    () => {
+        "c.client_id, c.workspace_id, c.kind, c.name, c.is_confidential, c.pkce_required, c.redirect_uris, c.grants,
+         c.scopes, c.created_at, c.disabled_at"
+    };
+}
 
 /// A client as its managers see it.
 pub struct Listed {
@@ -47,12 +51,17 @@ fn workspace(row: &AnyRow) -> Result<Option<WorkspaceId>> {
 
 /// A client and its good secrets, in one question: every token request begins with it.
 pub async fn known(db: &mut Db, client_id: &str, now: Timestamp) -> Result<Option<Known>> {
-    let sql = sqlx::AssertSqlSafe(format!(
-        "SELECT {COLUMNS}, s.secret_hash FROM client c LEFT JOIN client_secret s
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        ", s.secret_hash FROM client c LEFT JOIN client_secret s
            ON s.client_id = c.client_id AND (s.expires_at IS NULL OR s.expires_at > $2)
          WHERE c.client_id = $1"
-    ));
-    let rows = sqlx::query(sql).bind(client_id).bind(now.millis()).fetch_all(db).await?;
+    ))
+    .bind(client_id)
+    .bind(now.millis())
+    .fetch_all(db)
+    .await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let secrets = rows.iter().filter_map(|row| row.try_get("secret_hash").transpose());
     Ok(Some(Known { client: client(first)?, secrets: secrets.collect::<Result<_>>()? }))
@@ -60,8 +69,13 @@ pub async fn known(db: &mut Db, client_id: &str, now: Timestamp) -> Result<Optio
 
 /// A client alone.
 pub async fn find(db: &mut Db, client_id: &str) -> Result<Option<Client>> {
-    let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM client c WHERE c.client_id = $1"));
-    sqlx::query(sql).bind(client_id).fetch_optional(db).await?.as_ref().map(client).transpose()
+    sqlx::query(concat!("SELECT ", columns!(), " FROM client c WHERE c.client_id = $1"))
+        .bind(client_id)
+        .fetch_optional(db)
+        .await?
+        .as_ref()
+        .map(client)
+        .transpose()
 }
 
 /// Writes a client down; false when there is one of that id, which stays as it is.
@@ -164,14 +178,20 @@ pub async fn count(db: &mut Db, workspace: WorkspaceId) -> Result<i64> {
 }
 
 /// All clients, or those of one workspace, by name.
-pub async fn list(db: &mut Db, of: Option<WorkspaceId>) -> Result<Vec<Listed>> {
-    let sql = sqlx::AssertSqlSafe(format!(
-        "SELECT {COLUMNS}, s.created_at AS secret_made, s.expires_at AS secret_ends
+pub async fn list(db: &mut Db, of: Option<WorkspaceId>, only: Option<&str>) -> Result<Vec<Listed>> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        ", s.created_at AS secret_made, s.expires_at AS secret_ends
          FROM client c LEFT JOIN client_secret s ON s.client_id = c.client_id
-         WHERE CAST($1 AS BIGINT) IS NULL OR c.workspace_id = $1
+         WHERE (CAST($1 AS BIGINT) IS NULL OR c.workspace_id = $1)
+           AND (CAST($2 AS TEXT) IS NULL OR c.client_id = $2)
          ORDER BY c.name, c.client_id, s.created_at DESC"
-    ));
-    let rows = sqlx::query(sql).bind(of.map(WorkspaceId::number)).fetch_all(db).await?;
+    ))
+    .bind(of.map(WorkspaceId::number))
+    .bind(only)
+    .fetch_all(db)
+    .await?;
     let mut all: Vec<Listed> = Vec::new();
     for row in &rows {
         let client = client(row)?;

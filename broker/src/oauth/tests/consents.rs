@@ -220,7 +220,7 @@ async fn a_home_with_an_agent_is_never_proposed() {
         async || provider.get(Some(&ada), &format!("{}?{}", path::AUTHORIZE, provider.request(&[]))).await;
     provider.paired(&ada).await;
     let text = page().await.text;
-    assert!(text.contains("Lake House") && text.contains("has an agent already"));
+    assert!(text.contains("Lake House") && text.contains("its agent is away"));
     assert!(text.contains("value=\"new\" checked"), "{text}");
     let caller = crate::accounts::Caller {
         account: Some(ada.account),

@@ -19,6 +19,23 @@ async fn the_metadata_are_found_and_the_first_request_leads_to_a_page() {
     assert!(provider.get(Some(&ada), &target).await.text.contains("let this program in"), "AZ-01");
 }
 
+/// Registers a client of a person's workspace, of Home Assistant's kind; its secret.
+async fn home_assistants(provider: &Provider, of: &Person, id: &str) -> Secret {
+    let wanted = Registration {
+        name: "Home Assistant".to_owned(),
+        kind: ClientKind::HomeAssistant,
+        workspace: Some(of.workspace),
+        redirect_uris: vec![],
+        grants: None,
+        scopes: None,
+        is_confidential: None,
+        id: Some(id.to_owned()),
+        by_operator: false,
+    };
+    let clients = Clients::new(provider.store.clone(), provider.clock.clone());
+    clients.add(wanted, &Doer::default()).await.unwrap().secret.unwrap()
+}
+
 #[tokio::test]
 async fn nobody_registers_a_client_by_protocol() {
     let provider = Provider::new().await;
@@ -38,19 +55,7 @@ async fn nobody_registers_a_client_by_protocol() {
     // A workspace's own client is told only once somebody has signed in: or its owner could send strangers
     // anywhere under our name.
     let ada = provider.person("owner").await;
-    let wanted = Registration {
-        name: "Shop".to_owned(),
-        kind: ClientKind::HomeAssistant,
-        workspace: Some(ada.workspace),
-        redirect_uris: vec![],
-        grants: None,
-        scopes: None,
-        is_confidential: None,
-        id: Some("shop".to_owned()),
-        by_operator: false,
-    };
-    let clients = Clients::new(provider.store.clone(), provider.clock.clone());
-    clients.add(wanted, &Doer::default()).await.unwrap();
+    home_assistants(&provider, &ada, "shop").await;
     let wrong =
         [("client_id", Some("shop")), ("redirect_uri", Some(HOME_ASSISTANT)), ("scope", Some("nonsense"))];
     let target = format!("{}?{}", path::AUTHORIZE, provider.request(&wrong));
@@ -135,19 +140,7 @@ async fn the_device_grant_is_named_as_the_rfc_names_it() {
 async fn home_assistants_client_works_without_pkce_and_its_code_is_safe_all_the_same() {
     let provider = Provider::new().await;
     let ada = provider.person("owner").await;
-    let wanted = Registration {
-        name: "Home Assistant".to_owned(),
-        kind: ClientKind::HomeAssistant,
-        workspace: Some(ada.workspace),
-        redirect_uris: vec![],
-        grants: None,
-        scopes: None,
-        is_confidential: None,
-        id: Some("ha".to_owned()),
-        by_operator: false,
-    };
-    let clients = Clients::new(provider.store.clone(), provider.clock.clone());
-    let secret = clients.add(wanted, &Doer::default()).await.unwrap().secret.unwrap();
+    let secret = home_assistants(&provider, &ada, "ha").await;
     let code = async |changes: &[(&str, Option<&str>)]| {
         let ours = [("client_id", Some("ha")), ("redirect_uri", Some(HOME_ASSISTANT))];
         let request = provider.request(&[&ours, changes].concat());

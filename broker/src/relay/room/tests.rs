@@ -247,8 +247,8 @@ fn who_leaves_leaves_nothing_behind() {
 fn a_dead_grant_ends_the_socket_it_opened_and_no_other() {
     let room = room();
     let agent = join(&room);
-    room.end_of(GrantId::from_random_bits(5 << 20));
+    room.end_of(GrantId::from_random_bits(5 << 20), close::UNAUTHORIZED);
     assert!(mail(&agent.mailbox).is_ok());
-    room.end_of(GrantId::from_random_bits(1 << 20));
+    room.end_of(GrantId::from_random_bits(1 << 20), close::UNAUTHORIZED);
     assert_eq!(mail(&agent.mailbox), Err(close::UNAUTHORIZED));
 }

@@ -16,12 +16,12 @@ use url::Url;
 
 use super::wire::{ApiError, Envelope, PageInfo};
 
-/// How long an answer may take; cloudflared's own client waits as long.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Calls a second. The account's limit is 1200 in five minutes, and going over it blocks every call for as long.
-const PACE: Duration = Duration::from_millis(300);
 /// Calls that may come at once after a pause.
 const BURST: u32 = 20;
+/// How often a call is repeated that does no harm when it is.
+const TRIES: u32 = 2;
+/// Before that.
+const PAUSE: Duration = Duration::from_millis(200);
 /// How long to stay away after 429 without `Retry-After`.
 const BLOCKED: Duration = Duration::from_secs(60);
 /// The longest pause a `Retry-After` may ask for.
@@ -71,6 +71,11 @@ impl Trouble {
     pub fn passes(&self) -> bool {
         matches!(self, Self::Silence(_) | Self::Busy { .. } | Self::StillConnected)
     }
+
+    /// Whether it may pass within a moment.
+    fn is_hiccup(&self) -> bool {
+        matches!(self, Self::Silence(_) | Self::Busy { after: None, .. })
+    }
 }
 
 /// A line to the API with one token, at a pace that its limits allow.
@@ -78,8 +83,26 @@ pub struct Line {
     http: reqwest::Client,
     base: Url,
     token: Secret,
+    manners: Manners,
     pace: tokio::sync::Mutex<Pace>,
     blocked: Mutex<Option<Instant>>,
+}
+
+/// How an account's API is asked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Manners {
+    /// Calls a second, after the first twenty.
+    pub pace: f64,
+    /// How long an answer may take.
+    pub patience: Duration,
+}
+
+impl Default for Manners {
+    /// The account's limit is 1200 calls in five minutes, and going over it blocks every call for as long;
+    /// cloudflared's own client waits fifteen seconds.
+    fn default() -> Self {
+        Self { pace: 3.3, patience: Duration::from_secs(15) }
+    }
 }
 
 /// A token bucket whose taker waits.
@@ -98,15 +121,36 @@ pub struct Call<'a> {
 
 impl Line {
     /// A line to `base` (the real one ends in `/client/v4`).
-    pub fn new(http: reqwest::Client, base: Url, token: Secret) -> Self {
+    pub fn new(http: reqwest::Client, base: Url, token: Secret, manners: Manners) -> Self {
         let pace = Pace { left: f64::from(BURST), at: Instant::now() };
-        Self { http, base, token, pace: tokio::sync::Mutex::new(pace), blocked: Mutex::default() }
+        Self { http, base, token, manners, pace: tokio::sync::Mutex::new(pace), blocked: Mutex::default() }
     }
 
-    /// Makes a call; `None` where the answer holds no result.
+    /// Makes a call; `None` where the answer holds no result. What changes nothing, or nothing more when it is
+    /// repeated, is tried again at once where the answer was quick to fail; what creates never is.
     pub async fn call<T: DeserializeOwned>(
         &self,
         call: Call<'_>,
+    ) -> Result<(Option<T>, Option<PageInfo>), Trouble> {
+        let began = Instant::now();
+        let mut left = if call.method == Method::POST { 0 } else { TRIES };
+        loop {
+            let trouble = match self.once(&call).await {
+                Err(trouble) if left > 0 && trouble.is_hiccup() => trouble,
+                answered => return answered,
+            };
+            // Whoever holds a lease counts on one call taking no longer than one answer may.
+            if began.elapsed() > self.manners.patience / 4 {
+                return Err(trouble);
+            }
+            left -= 1;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn once<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
     ) -> Result<(Option<T>, Option<PageInfo>), Trouble> {
         self.wait().await?;
         let mut url = self.base.clone();
@@ -116,8 +160,8 @@ impl Line {
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(call.query);
         }
-        let mut request =
-            self.http.request(call.method, url).bearer_auth(self.token.expose()).timeout(PATIENCE);
+        let request = self.http.request(call.method.clone(), url).bearer_auth(self.token.expose());
+        let mut request = request.timeout(self.manners.patience);
         if let Some(body) = &call.body {
             request = request.json(body);
         }
@@ -137,11 +181,11 @@ impl Line {
         }
         // Held while waiting: those who come meanwhile stand in line.
         let mut pace = self.pace.lock().await;
-        let earned = pace.at.elapsed().as_secs_f64() / PACE.as_secs_f64();
+        let earned = pace.at.elapsed().as_secs_f64() * self.manners.pace;
         pace.left = (pace.left + earned).min(f64::from(BURST));
         pace.at = Instant::now();
         if pace.left < 1.0 {
-            let until = pace.at + PACE.mul_f64(1.0 - pace.left);
+            let until = pace.at + Duration::from_secs_f64((1.0 - pace.left) / self.manners.pace);
             tokio::time::sleep_until(until).await;
             (pace.left, pace.at) = (1.0, until);
         }

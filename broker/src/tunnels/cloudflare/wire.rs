@@ -1,8 +1,10 @@
 //! The JSON of Cloudflare's API v4, as far as we read it. Every field may be missing: objects differ between
 //! plans and change without notice.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use shared::secret::Secret;
 
 /// What wraps every answer: `{"success", "errors", "messages", "result", "result_info"}`.
 #[derive(Debug, Deserialize)]
@@ -116,4 +118,18 @@ pub struct Configured {
 pub struct Setting {
     #[serde(default)]
     pub value: String,
+}
+
+/// What a tunnel's token holds, as far as we check it: base64 of JSON, the account under `a`, the secret under `s`.
+#[derive(Deserialize)]
+pub struct Token {
+    #[serde(rename = "t")]
+    pub tunnel: String,
+}
+
+impl Token {
+    /// None for what `cloudflared` would refuse.
+    pub fn read(token: &Secret) -> Option<Self> {
+        serde_json::from_slice(&BASE64_STANDARD.decode(token.expose()).ok()?).ok()
+    }
 }

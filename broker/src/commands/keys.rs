@@ -1,0 +1,146 @@
+//! `latchkey-broker keys …`: the keys that seal secrets at rest, from the server's shell.
+
+use std::io::Write;
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail, ensure};
+use serde::Serialize;
+
+use crate::audit::{self, Act, Entry};
+use crate::clock::{Clock, Timestamp};
+use crate::config::KeysCommand;
+use crate::sealed::{self, Counts, in_words};
+use crate::store::Store;
+use crate::vault::{KeyList, SETTLE, Vault};
+
+/// A key as it is printed; never the key itself.
+#[derive(Serialize)]
+struct Printed {
+    id: String,
+    is_active: bool,
+    in_list: bool,
+    records: i64,
+}
+
+/// Does what is asked.
+pub async fn run(
+    store: &Store,
+    vault: &Vault,
+    clock: &Clock,
+    command: KeysCommand,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    match command {
+        KeysCommand::List { json } => list(&sealed::counts(store).await?, vault, json, out),
+        KeysCommand::Rotate => rotate(store, vault, clock, out).await,
+        KeysCommand::Retire { id } => retire(store, vault, clock, &id, out).await,
+    }
+}
+
+fn list(counts: &Counts, vault: &Vault, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    let keys = vault.current();
+    let missing = counts.keys().map(String::as_str).filter(|id| keys.key(id).is_none());
+    let ids: Vec<_> = keys.ids().chain(missing).collect();
+    let records = |id: &str| counts.get(id).map_or(&[][..], Vec::as_slice);
+    if json {
+        let printed = ids.iter().map(|id| Printed {
+            id: (*id).to_owned(),
+            is_active: *id == keys.active().0,
+            in_list: keys.key(id).is_some(),
+            records: records(id).iter().map(|(_, records)| records).sum(),
+        });
+        serde_json::to_writer_pretty(&mut *out, &printed.collect::<Vec<_>>())?;
+        return Ok(writeln!(out)?);
+    }
+    for id in ids {
+        let standing = match (id == keys.active().0, keys.key(id)) {
+            (true, _) => "active",
+            (false, Some(_)) => "older",
+            (false, None) => "MISSING",
+        };
+        writeln!(out, "{id:<12} {standing:<8} records: {}", in_words(records(id)))?;
+    }
+    Ok(())
+}
+
+async fn rotate(store: &Store, vault: &Vault, clock: &Clock, out: &mut impl Write) -> anyhow::Result<()> {
+    let turn = KeyList::turn(vault.path())?;
+    // A key that is not there opens nothing: better to know before there is one more.
+    sealed::check(store, vault).await?;
+    let before = vault.current();
+    let unfinished = sealed::counts(store).await?.keys().any(|id| id != before.active().0);
+    if unfinished {
+        writeln!(out, "some records name an older key: finishing with {}", before.active().0)?;
+    } else {
+        before.and_new_key().replace(vault.path(), &turn)?;
+    }
+    let keys = vault.current();
+    let active = keys.active().0;
+    if !unfinished {
+        writeln!(out, "made the key {active}; a running broker seals with it from now on")?;
+        out.flush()?;
+    }
+    let mut resealed = sealed::reseal(store, vault, |_| ()).await?;
+    // What a broker had sealed before it saw the new key, and has written since.
+    resealed.done += sealed::reseal(store, vault, |_| ()).await?.done;
+    let mut tx = store.begin().await?;
+    let entry = Entry::new(Act::KeysRotated).with("key", active).with("records", resealed.done);
+    audit::note(&mut tx, &entry, clock.now()).await?;
+    tx.commit().await?;
+    writeln!(out, "sealed {} records anew with {active}", resealed.done)?;
+    let older: Vec<_> = keys.ids().skip(1).collect();
+    if !older.is_empty() {
+        writeln!(
+            out,
+            "older keys: {}. Copy the new key list to a safe place; `keys retire ID` takes an older key out. Backups of \
+             the database from before need it still",
+            older.join(", ")
+        )?;
+    }
+    ensure!(
+        resealed.unreadable == 0,
+        "{} records could not be opened and stay as they are (see above): they were altered, or moved from another row",
+        resealed.unreadable
+    );
+    Ok(())
+}
+
+async fn retire(
+    store: &Store,
+    vault: &Vault,
+    clock: &Clock,
+    id: &str,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let turn = KeyList::turn(vault.path())?;
+    let keys = vault.current();
+    ensure!(keys.key(id).is_some(), "there is no key {id} in the key list at {}", vault.path().display());
+    ensure!(keys.active().0 != id, "the key {id} is the active one: make another first with `keys rotate`");
+    let age = age_of(vault, clock.now())?;
+    if age < SETTLE {
+        bail!(
+            "the key list was changed {} s ago, and a running broker may still write what it had sealed before: try \
+             again in {} s",
+            age.as_secs(),
+            (SETTLE - age).as_secs() + 1
+        );
+    }
+    if let Some(records) = sealed::counts(store).await?.get(id) {
+        bail!("records still name the key {id}: {}. `keys rotate` seals them anew", in_words(records));
+    }
+    // Written first: what is in the list of acts and did not happen does less harm than the other way round.
+    let mut tx = store.begin().await?;
+    audit::note(&mut tx, &Entry::new(Act::KeyRetired).with("key", id), clock.now()).await?;
+    tx.commit().await?;
+    keys.without(id).replace(vault.path(), &turn)?;
+    Ok(writeln!(out, "the key {id} is out of the key list; backups that name it need your copy of it")?)
+}
+
+/// How long the key list has been as it is.
+fn age_of(vault: &Vault, now: Timestamp) -> anyhow::Result<Duration> {
+    let changed = std::fs::metadata(vault.path()).and_then(|file| file.modified());
+    let changed = changed.with_context(|| format!("look at {}", vault.path().display()))?;
+    let changed = changed.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    // A clock that was set back says nothing: then it is taken for new.
+    Ok(now.since(Timestamp::from_millis(i64::try_from(changed).unwrap_or(i64::MAX))))
+}

@@ -1,0 +1,65 @@
+//! The sealed columns, whichever table they are in. Names come from the list in the code alone.
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::store::{Db, Result};
+use crate::vault::Column;
+
+/// The distinct beginnings of a column's records (version, length of the key's id, the id), each with how many.
+pub async fn beginnings(db: &mut Db, column: Column) -> Result<Vec<(Vec<u8>, i64)>> {
+    let Column { table, column, .. } = column;
+    let heads =
+        format!("SELECT DISTINCT substr({column}, 1, 2) AS head FROM {table} WHERE {column} IS NOT NULL");
+    let mut found = Vec::new();
+    for head in sqlx::query(AssertSqlSafe(heads)).fetch_all(&mut *db).await? {
+        let head: Vec<u8> = head.try_get("head")?;
+        let length = 2 + usize::from(head.get(1).copied().unwrap_or(0));
+        let sql = format!(
+            "SELECT substr({column}, 1, {length}) AS beginning, COUNT(*) AS records FROM {table}
+             WHERE substr({column}, 1, 2) = $1 GROUP BY substr({column}, 1, {length})"
+        );
+        for row in sqlx::query(AssertSqlSafe(sql)).bind(head).fetch_all(&mut *db).await? {
+            found.push((row.try_get("beginning")?, row.try_get("records")?));
+        }
+    }
+    Ok(found)
+}
+
+/// The first records that begin so: rows and bytes.
+pub async fn naming(db: &mut Db, column: Column, beginning: &[u8], most: i64) -> Result<Vec<(i64, Vec<u8>)>> {
+    let Column { table, column, row } = column;
+    let length = beginning.len();
+    let sql = format!(
+        "SELECT {row} AS number, {column} AS sealed FROM {table}
+         WHERE substr({column}, 1, {length}) = $1 ORDER BY {row} LIMIT $2"
+    );
+    let found = sqlx::query(AssertSqlSafe(sql)).bind(beginning).bind(most).fetch_all(db).await?;
+    found.iter().map(|row| Ok((row.try_get("number")?, row.try_get("sealed")?))).collect()
+}
+
+/// The next records, by row, that do not begin so.
+pub async fn others(
+    db: &mut Db,
+    column: Column,
+    beginning: &[u8],
+    after: i64,
+    most: i64,
+) -> Result<Vec<(i64, Vec<u8>)>> {
+    let Column { table, column, row } = column;
+    let length = beginning.len();
+    let sql = format!(
+        "SELECT {row} AS number, {column} AS sealed FROM {table}
+         WHERE {row} > $1 AND {column} IS NOT NULL AND substr({column}, 1, {length}) <> $2
+         ORDER BY {row} LIMIT $3"
+    );
+    let found = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(beginning).bind(most).fetch_all(db).await?;
+    found.iter().map(|row| Ok((row.try_get("number")?, row.try_get("sealed")?))).collect()
+}
+
+/// Puts new bytes in place of the old; false when somebody else changed or removed them.
+pub async fn replace(db: &mut Db, column: Column, number: i64, old: &[u8], new: &[u8]) -> Result<bool> {
+    let Column { table, column, row } = column;
+    let sql = format!("UPDATE {table} SET {column} = $3 WHERE {row} = $1 AND {column} = $2");
+    let done = sqlx::query(AssertSqlSafe(sql)).bind(number).bind(old).bind(new).execute(db).await?;
+    Ok(done.rows_affected() > 0)
+}
