@@ -152,6 +152,17 @@ impl Browser {
         self.wait(&format!("a click on {words:?}"), look).await
     }
 
+    /// Signs out by the page's own button and waits for the page that follows: an address opened before it would be
+    /// overtaken by it.
+    ///
+    /// # Errors
+    /// Like [`Browser::click`].
+    pub async fn sign_out(&self) -> Result<()> {
+        self.press("Sign out").await?;
+        let look = || async { self.address().await.is_ok_and(|at| at.contains("/sign-in")) };
+        self.wait("the page after signing out", look).await
+    }
+
     /// Replaces what stands in a field.
     ///
     /// # Errors

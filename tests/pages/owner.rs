@@ -21,7 +21,7 @@ async fn claim(browser: &Browser, world: &World) {
     browser.fill("#password", &password).await.unwrap();
     browser.press("Create account").await.unwrap();
     browser.until_text("Let’s bring your first home online").await.unwrap();
-    browser.press("Sign out").await.unwrap();
+    browser.sign_out().await.unwrap();
 
     survey(browser, "sign-in").await;
     browser.fill("#email", &email).await.unwrap();

@@ -51,7 +51,7 @@ async fn a_passkey_is_made_and_opens_the_door_alone_and_as_the_second_step() {
     assert_quiet(&browser).await;
 
     // Alone, without a word typed, and on to where one wanted to go.
-    browser.press("Sign out").await.unwrap();
+    browser.sign_out().await.unwrap();
     browser.open(&page("/sign-in?next=%2Fworkspaces")).await.unwrap();
     browser.press("Sign in with a passkey").await.unwrap();
     until_at(&browser, "/workspaces").await;
@@ -59,7 +59,7 @@ async fn a_passkey_is_made_and_opens_the_door_alone_and_as_the_second_step() {
 
     // As the second step after the password (WB-09).
     let Identity { email, password, .. } = &world.owner().identity;
-    browser.press("Sign out").await.unwrap();
+    browser.sign_out().await.unwrap();
     browser.open(&page("/sign-in?next=%2Fmembers")).await.unwrap();
     browser.fill("#email", email).await.unwrap();
     browser.fill("#password", password).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_passkey_is_made_and_opens_the_door_alone_and_as_the_second_step() {
             browser.count("form[action='/account/passkeys/remove']").await.is_ok_and(|n| n == 0)
         })
         .await;
-    browser.press("Sign out").await.unwrap();
+    browser.sign_out().await.unwrap();
     browser.open(&page("/sign-in")).await.unwrap();
     browser.press("Sign in with a passkey").await.unwrap();
     browser.until_text("The passkey did not work").await.unwrap();
@@ -110,7 +110,7 @@ async fn the_accounts_pages_look_well() {
     browser.open(&link).await.unwrap();
     survey(&browser, "invitation").await;
     browser.open(&format!("{}/account", world.origin())).await.unwrap();
-    browser.press("Sign out").await.unwrap();
+    browser.sign_out().await.unwrap();
     browser.open(&link).await.unwrap();
     survey(&browser, "invitation-new").await;
     show("/forgotten", "forgotten").await;
