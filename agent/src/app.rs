@@ -18,11 +18,12 @@ use crate::home_assistant::{self, Door};
 use crate::memory::{Claim, Memory, MemoryError};
 use crate::net;
 use crate::pairing::NotPaired;
+use crate::policy::PolicyFile;
 use crate::relay::{Link, Over, Relay};
 use crate::tasks::Tasks;
 use crate::tunnel::{self, Keeper};
 
-pub use commands::{How, logout, pair, status};
+pub use commands::{How, logout, pair, set_sharing, status};
 pub use status::Status;
 
 /// How long tasks may take to end once told to.
@@ -69,7 +70,15 @@ impl Agent {
         let tasks = Tasks::default();
         let stop = tasks.stop();
         let (tunnel_status, tunnel_seen) = watch::channel(tunnel::Status::Connecting);
-        let seen = status::Seen { health: home_assistant.health(), link: link_seen, tunnel: tunnel_seen };
+        let policy_file = PolicyFile::open(settings.policy.clone());
+        let policy = policy_file.policy();
+        tasks.vital("policy", policy_file.keep(stop.clone()).map(Ok));
+        let seen = status::Seen {
+            health: home_assistant.health(),
+            link: link_seen,
+            tunnel: tunnel_seen,
+            policy: policy.clone(),
+        };
         let reporter = status::Reporter::new(&settings, Arc::clone(&cloud), seen);
         let status = reporter.status();
         tasks.vital("status", reporter.keep(stop.clone()).map(Ok));
@@ -92,7 +101,7 @@ impl Agent {
             alive.keep_alive(&until).await;
             Ok(())
         });
-        let relay = Relay { cloud, home_assistant, tls, link };
+        let relay = Relay { cloud, home_assistant, tls, policy, link };
         tasks.vital("relay", relay.keep(stop).map(|ended| Ok(ended?)));
         info!(broker = pairing.broker, home.id = %pairing.home, home_assistant = %settings.home_assistant, "agent started");
         Ok(Self { tasks, status, _claim: claim })

@@ -91,7 +91,19 @@ pub fn agent(settings: &agent::config::Settings, folder: &Path) -> Result<Proces
 /// # Errors
 /// When the program was not built, or says no; its words are in the text.
 pub fn log_out(settings: &agent::config::Settings) -> Result<()> {
-    let ended = agents_command(settings, "logout")?.output().context("run latchkey-agent logout")?;
+    succeed(&mut agents_command(settings, "logout")?)
+}
+
+/// Runs the agent's `sharing stop` or `sharing resume` and waits for it; another may run the agent meanwhile.
+///
+/// # Errors
+/// Like [`log_out`].
+pub fn sharing(settings: &agent::config::Settings, what: &str) -> Result<()> {
+    succeed(agents_command(settings, "sharing")?.arg(what))
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    let ended = command.output().context("run latchkey-agent")?;
     ensure!(ended.status.success(), "{}: {}", ended.status, String::from_utf8_lossy(&ended.stderr));
     Ok(())
 }

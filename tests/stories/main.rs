@@ -20,3 +20,4 @@ mod telling;
 mod trespassing;
 mod tunnelling;
 mod weighing;
+mod withholding;
