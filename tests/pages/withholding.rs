@@ -24,10 +24,11 @@ async fn a_home_that_shares_nothing_says_so_on_pages_that_are_open() {
     browser.until_text("This home has stopped all sharing").await.unwrap();
     survey(&browser, "home-stopped").await;
     guest.until_text("Unavailable").await.unwrap();
+    guest.find("#flip:disabled").await.unwrap();
     survey(&guest, "guest-stopped").await;
 
     programs::sharing(&world.agent_settings(), "resume").unwrap();
-    guest.until_text("Off").await.unwrap();
+    guest.find("#flip:not(:disabled)").await.unwrap();
     browser.find("#devices[data-shares='yes']").await.unwrap();
     assert_quiet(&browser).await;
     assert_quiet(&guest).await;
