@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use broker::store::Where;
@@ -83,6 +84,21 @@ fn brokers_command(settings: &broker::config::Settings) -> Result<Command> {
 /// Like [`fn@broker`].
 pub fn agent(settings: &agent::config::Settings, folder: &Path) -> Result<Process> {
     let mut command = agents_command(settings, "run")?;
+    Process::start("the agent", &mut command, &folder.join("agent.log"), Signal::SIGTERM)
+}
+
+/// Like [`agent`], as systemd would start it: told where to say how it is, and how long it may be silent.
+///
+/// # Errors
+/// Like [`fn@broker`].
+pub fn agent_as_service(
+    settings: &agent::config::Settings,
+    folder: &Path,
+    notify: &Path,
+    watchdog: Duration,
+) -> Result<Process> {
+    let mut command = agents_command(settings, "run")?;
+    command.env("NOTIFY_SOCKET", notify).env("WATCHDOG_USEC", watchdog.as_micros().to_string());
     Process::start("the agent", &mut command, &folder.join("agent.log"), Signal::SIGTERM)
 }
 

@@ -15,6 +15,7 @@ mod people;
 mod providing;
 mod proving;
 mod relaying;
+mod serving;
 mod taking_over;
 mod telling;
 mod trespassing;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use shared::relay::HomeAssistantState;
 use tokio::process::Command;
 use tracing::{debug, info};
 
@@ -135,12 +134,7 @@ fn in_words(report: &Report, now: i64) -> String {
         let broker = link(last.broker_connected, &last.broker_reason);
         lines.push(format!("broker          {broker} ({})", last.broker));
         lines.push(format!("tunnel          {}", link(last.tunnel_connected, &last.tunnel_reason)));
-        let state = match last.home_assistant {
-            HomeAssistantState::Running => "running",
-            HomeAssistantState::Starting => "starting",
-            HomeAssistantState::Unreachable => "unreachable",
-            HomeAssistantState::Refused => "refused",
-        };
+        let state = last.home_assistant.word();
         let version = last.home_assistant_version.as_ref().map(|v| format!(" {v}")).unwrap_or_default();
         lines.push(format!("home assistant  {state}{version}{}", because(&last.home_assistant_reason)));
         lines.push(match (&last.policy_reason, last.sharing_stopped) {
