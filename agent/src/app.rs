@@ -1,6 +1,7 @@
 //! Everything put together: one agent from start to stop, and the commands that are not `run`.
 
 mod commands;
+mod doctor;
 mod service;
 mod status;
 
@@ -25,6 +26,7 @@ use crate::tasks::Tasks;
 use crate::tunnel::{self, Keeper};
 
 pub use commands::{How, logout, pair, set_sharing, status};
+pub use doctor::doctor;
 pub use status::Status;
 
 /// How long tasks may take to end once told to.

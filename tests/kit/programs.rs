@@ -118,6 +118,17 @@ pub fn sharing(settings: &agent::config::Settings, what: &str) -> Result<()> {
     succeed(agents_command(settings, "sharing")?.arg(what))
 }
 
+/// Runs the agent's `doctor`: whether it finds all well, and what it says.
+///
+/// # Errors
+/// When the program was not built, or cannot examine.
+pub fn agents_doctor(settings: &agent::config::Settings) -> Result<(bool, String)> {
+    let said = agents_command(settings, "doctor")?.output().context("run latchkey-agent doctor")?;
+    let wrong = String::from_utf8_lossy(&said.stderr);
+    ensure!(matches!(said.status.code(), Some(0 | 1)) && !said.stdout.is_empty(), "{}: {wrong}", said.status);
+    Ok((said.status.success(), String::from_utf8(said.stdout).context("it says what is not text")?))
+}
+
 fn succeed(command: &mut Command) -> Result<()> {
     let ended = command.output().context("run latchkey-agent")?;
     ensure!(ended.status.success(), "{}: {}", ended.status, String::from_utf8_lossy(&ended.stderr));
