@@ -17,6 +17,7 @@ fault-refused = This link does not open anything. It may have been revoked, have
 fault-too-large = That is more than this page can take.
 fault-too-many = That was a bit much. Please wait a moment and try again.
 fault-unavailable = Something is busy or restarting. Please try again in a moment.
+fault-unreadable = What is stored for this cannot be read any more. Trying again does not help; whoever runs this place can see what it is and mend it.
 fault-internal = Something went wrong on our side. It has been noted; please try again.
 
 ## Accounts

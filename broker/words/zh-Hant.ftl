@@ -17,6 +17,7 @@ fault-refused = 這個連結無法開啟任何內容。它可能已被撤銷、�
 fault-too-large = 內容超過這個頁面所能接受的大小。
 fault-too-many = 次數太多了。請稍候再試。
 fault-unavailable = 系統忙碌中或正在重新啟動，請稍候再試。
+fault-unreadable = 這項儲存的資料已無法讀取。再試一次也沒有用；這個服務的管理者可以看到是哪一筆並加以修復。
 fault-internal = 我們這邊出了問題。問題已記錄下來，請再試一次。
 
 ## Accounts

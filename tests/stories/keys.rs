@@ -106,6 +106,40 @@ kit::stories! {
         assert_eq!(listed(&world), [("mine".to_owned(), 1)]);
         world.end().await;
     }
+
+    async fn a_record_that_was_altered_is_named_and_stops_no_start(mut world: World) {
+        let home = world.pair_agent().await;
+        let token = crate::outliving::ending::pairing(&world).await.access.unwrap().token;
+        let row = world.number("UPDATE tunnel_token SET token_sealed = substr(token_sealed, 1, 90) RETURNING id").await;
+        let refused = world.operator_fails(&["keys", "rotate"]);
+        assert!(refused.contains("1 records could not be opened"), "{refused}");
+
+        // The only record that names the older key is one that does not open.
+        world.stop_broker().await;
+        let broker = world.broker_program().await;
+        let named = format!("tunnel_token.token_sealed of row {row}");
+        for (words, says) in [(&["doctor"][..], "WRONG  sealed record"), (&["keys", "list"], "UNREADABLE")] {
+            let said = world.try_operator(words).unwrap_or_else(|_| world.operator_fails(words));
+            assert!(said.lines().any(|line| line.starts_with(says) && line.contains(&named)), "{said}");
+        }
+        let logged = fs::read_to_string(world.folder().join("broker.log")).unwrap();
+        assert!(logged.contains(&named), "{logged}");
+
+        let url = format!("{}/api/smarthome/homes/{home}/tunnel-token", world.origin());
+        let answer = kit::http_client().get(url).bearer_auth(token.expose()).send().await.unwrap();
+        assert_eq!(answer.status(), 500);
+        let answer: Value = answer.json().await.unwrap();
+        assert!(answer["error"] == "unreadable_record" && answer["detail"].as_str().unwrap().contains("doctor"), "{answer}");
+        // What the agent has already opens the tunnel still.
+        until::until("the home to be there again", || async {
+            world.stranger().get(&format!("{}/manifest.json", world.home_url())).await?.well()
+        })
+        .await;
+        let said = world.operator_fails(&["keys", "rotate"]);
+        assert!(said.contains("made the key"), "the altered one is nothing to be finished: {said}");
+        drop(broker);
+        world.end().await;
+    }
 }
 
 fn key_list(world: &World) -> PathBuf {
@@ -116,8 +150,9 @@ fn key_list(world: &World) -> PathBuf {
 fn listed(world: &World) -> Vec<(String, i64)> {
     let said = world.operator(&["keys", "list", "--json"]);
     assert!(!said.contains("AAECAw"), "a key itself: {said}");
-    let said: Vec<Value> = serde_json::from_str(&said).unwrap();
-    said.iter().map(|key| (key["id"].as_str().unwrap().into(), key["records"].as_i64().unwrap())).collect()
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let keys = said["keys"].as_array().unwrap();
+    keys.iter().map(|key| (key["id"].as_str().unwrap().into(), key["records"].as_i64().unwrap())).collect()
 }
 
 fn active(world: &World) -> String {

@@ -160,6 +160,11 @@ CREATE TABLE proof (
     proved_at BIGINT NOT NULL
 );
 
+CREATE TABLE sealing_key (
+    id TEXT PRIMARY KEY NOT NULL,
+    mark BLOB NOT NULL
+);
+
 CREATE TABLE installation (
     id BIGINT PRIMARY KEY NOT NULL,
     name TEXT NOT NULL

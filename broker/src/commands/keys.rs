@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::audit::{self, Act, Entry};
 use crate::clock::{Clock, Timestamp};
 use crate::config::KeysCommand;
-use crate::sealed::{self, Counts, in_words};
+use crate::sealed::{self, Counts, Unreadable, in_words};
 use crate::store::Store;
 use crate::vault::{KeyList, SETTLE, Vault};
 
@@ -22,6 +22,22 @@ struct Printed {
     records: i64,
 }
 
+/// A sealed record that does not open.
+#[derive(Serialize)]
+struct PrintedRecord {
+    table: &'static str,
+    column: &'static str,
+    row: i64,
+    why: String,
+}
+
+/// All that `keys list --json` prints.
+#[derive(Serialize)]
+struct PrintedList {
+    keys: Vec<Printed>,
+    unreadable: Vec<PrintedRecord>,
+}
+
 /// Does what is asked.
 pub async fn run(
     store: &Store,
@@ -31,15 +47,25 @@ pub async fn run(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     match command {
-        KeysCommand::List { json } => list(&sealed::counts(store).await?, vault, json, out),
+        KeysCommand::List { json } => {
+            let unreadable = sealed::unreadable(store, vault).await?;
+            list(&sealed::counts(store).await?, &unreadable, vault, json, out)
+        }
         KeysCommand::Rotate => rotate(store, vault, clock, out).await,
         KeysCommand::Retire { id } => retire(store, vault, clock, &id, out).await,
     }
 }
 
-fn list(counts: &Counts, vault: &Vault, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+fn list(
+    counts: &Counts,
+    unreadable: &[Unreadable],
+    vault: &Vault,
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let keys = vault.current();
-    let missing = counts.keys().map(String::as_str).filter(|id| keys.key(id).is_none());
+    let is_altered = |id: &str| unreadable.iter().any(|one| one.key.as_deref() == Some(id));
+    let missing = counts.keys().map(String::as_str).filter(|id| keys.key(id).is_none() && !is_altered(id));
     let ids: Vec<_> = keys.ids().chain(missing).collect();
     let records = |id: &str| counts.get(id).map_or(&[][..], Vec::as_slice);
     if json {
@@ -49,7 +75,14 @@ fn list(counts: &Counts, vault: &Vault, json: bool, out: &mut impl Write) -> any
             in_list: keys.key(id).is_some(),
             records: records(id).iter().map(|(_, records)| records).sum(),
         });
-        serde_json::to_writer_pretty(&mut *out, &printed.collect::<Vec<_>>())?;
+        let unreadable = unreadable.iter().map(|one| PrintedRecord {
+            table: one.column.table,
+            column: one.column.column,
+            row: one.row,
+            why: one.to_string(),
+        });
+        let printed = PrintedList { keys: printed.collect(), unreadable: unreadable.collect() };
+        serde_json::to_writer_pretty(&mut *out, &printed)?;
         return Ok(writeln!(out)?);
     }
     for id in ids {
@@ -60,6 +93,9 @@ fn list(counts: &Counts, vault: &Vault, json: bool, out: &mut impl Write) -> any
         };
         writeln!(out, "{id:<12} {standing:<8} records: {}", in_words(records(id)))?;
     }
+    for one in unreadable {
+        writeln!(out, "UNREADABLE {one}")?;
+    }
     Ok(())
 }
 
@@ -68,7 +104,7 @@ async fn rotate(store: &Store, vault: &Vault, clock: &Clock, out: &mut impl Writ
     // A key that is not there opens nothing: better to know before there is one more.
     sealed::check(store, vault).await?;
     let before = vault.current();
-    let unfinished = sealed::counts(store).await?.keys().any(|id| id != before.active().0);
+    let unfinished = sealed::in_use(store, vault).await?.iter().any(|id| id != before.active().0);
     if unfinished {
         writeln!(out, "some records name an older key: finishing with {}", before.active().0)?;
     } else {

@@ -82,6 +82,11 @@ impl KeyList {
         self.0.iter().map(|(id, _)| id.as_str())
     }
 
+    /// The keys with their ids, the active one first.
+    pub fn keys(&self) -> impl Iterator<Item = (&str, &[u8; 32])> {
+        self.0.iter().map(|(id, key)| (id.as_str(), key))
+    }
+
     /// A key by its id.
     pub fn key(&self, id: &str) -> Option<&[u8; 32]> {
         self.0.iter().find(|(known, _)| known == id).map(|(_, key)| key)
