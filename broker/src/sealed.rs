@@ -8,6 +8,7 @@
 //! that was altered stops nothing: it is named, stays as it is, and only what needs it fails. So that the two are
 //! told apart, the database knows the id of every key that was listed, and its [mark](vault::mark).
 
+pub mod brokers;
 mod rows;
 
 use std::collections::{BTreeMap, HashMap};

@@ -10,8 +10,8 @@
 //! record that names an unknown key makes the file be read again. What was sealed just before and is committed
 //! just after finds its key in the list for at least [`SETTLE`]: so long nothing is retired after a change.
 //!
-//! Invariant: the key list (a 0600 file, one `id/base64` a line, the first is active) never enters the
-//! database, and a sealed record names the key that opens it. Every column that holds such records is one of
+//! Invariant: the key list (a 0600 file, one `id/base64` a line, the first is active; one with a plus before it
+//! does not seal yet) never enters the database, and a sealed record names the key that opens it. Every column that holds such records is one of
 //! [`COLUMNS`].
 
 mod list;
@@ -30,7 +30,7 @@ use tracing::warn;
 use crate::chance;
 use list::Stamp;
 
-pub use list::KeyList;
+pub use list::{KeyList, Turn};
 
 const VERSION: u8 = 1;
 const SALT: usize = 32;

@@ -345,6 +345,7 @@ INSERT INTO audit_end (id, entries, last_hash) VALUES (1, 0, '');
 CREATE TABLE broker (
     id BIGINT PRIMARY KEY NOT NULL,
     beat BIGINT NOT NULL,
+    keys TEXT NOT NULL,
     seen_at BIGINT NOT NULL
 );
 

@@ -9,15 +9,17 @@ use serde::Serialize;
 use crate::audit::{self, Act, Entry};
 use crate::clock::{Clock, Timestamp};
 use crate::config::KeysCommand;
-use crate::sealed::{self, Counts, Unreadable, in_words};
+use crate::sealed::{self, Counts, Unreadable, brokers, in_words};
 use crate::store::Store;
-use crate::vault::{KeyList, SETTLE, Vault};
+use crate::vault::{KeyList, SETTLE, Turn, Vault};
 
 /// A key as it is printed; never the key itself.
 #[derive(Serialize)]
 struct Printed {
     id: String,
     is_active: bool,
+    /// It seals nothing yet.
+    waits: bool,
     in_list: bool,
     records: i64,
 }
@@ -51,6 +53,7 @@ pub async fn run(
             let unreadable = sealed::unreadable(store, vault).await?;
             list(&sealed::counts(store).await?, &unreadable, vault, json, out)
         }
+        KeysCommand::Add => add(store, vault, clock, out).await,
         KeysCommand::Rotate => rotate(store, vault, clock, out).await,
         KeysCommand::Retire { id } => retire(store, vault, clock, &id, out).await,
     }
@@ -72,6 +75,7 @@ fn list(
         let printed = ids.iter().map(|id| Printed {
             id: (*id).to_owned(),
             is_active: *id == keys.active().0,
+            waits: keys.waiting() == Some(id),
             in_list: keys.key(id).is_some(),
             records: records(id).iter().map(|(_, records)| records).sum(),
         });
@@ -88,6 +92,7 @@ fn list(
     for id in ids {
         let standing = match (id == keys.active().0, keys.key(id)) {
             (true, _) => "active",
+            _ if keys.waiting() == Some(id) => "waits",
             (false, Some(_)) => "older",
             (false, None) => "MISSING",
         };
@@ -99,23 +104,75 @@ fn list(
     Ok(())
 }
 
+async fn add(store: &Store, vault: &Vault, clock: &Clock, out: &mut impl Write) -> anyhow::Result<()> {
+    let turn = KeyList::turn(vault.path())?;
+    sealed::check(store, vault).await?;
+    if let Some(id) = vault.current().waiting() {
+        bail!("the key {id} was added before and seals nothing yet: `keys rotate` begins to seal with it");
+    }
+    let id = add_key(store, vault, clock, &turn).await?;
+    let path = vault.path().display();
+    Ok(writeln!(
+        out,
+        "made the key {id}, which seals nothing yet. Copy {path} to every other machine with a broker on this \
+         database, then run `keys rotate`"
+    )?)
+}
+
+/// Puts a new key into the list, which waits; its id.
+async fn add_key(store: &Store, vault: &Vault, clock: &Clock, turn: &Turn) -> anyhow::Result<String> {
+    let list = vault.current().and_new_key();
+    let id = list.waiting().context("a new key waits")?.to_owned();
+    list.replace(vault.path(), turn)?;
+    sealed::note(store, vault).await?;
+    let mut tx = store.begin().await?;
+    audit::note(&mut tx, &Entry::new(Act::KeyAdded).with("key", &id), clock.now()).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
 async fn rotate(store: &Store, vault: &Vault, clock: &Clock, out: &mut impl Write) -> anyhow::Result<()> {
     let turn = KeyList::turn(vault.path())?;
     // A key that is not there opens nothing: better to know before there is one more.
     sealed::check(store, vault).await?;
     let before = vault.current();
     let unfinished = sealed::in_use(store, vault).await?.iter().any(|id| id != before.active().0);
-    if unfinished {
-        writeln!(out, "some records name an older key: finishing with {}", before.active().0)?;
-    } else {
-        before.and_new_key().replace(vault.path(), &turn)?;
-    }
-    let keys = vault.current();
-    let active = keys.active().0;
-    if !unfinished {
-        writeln!(out, "made the key {active}; a running broker seals with it from now on")?;
+    let key = match before.waiting() {
+        Some(id) => {
+            writeln!(out, "beginning to seal with the key {id}, which was added before")?;
+            id.to_owned()
+        }
+        None if unfinished => {
+            writeln!(out, "some records name an older key: finishing with {}", before.active().0)?;
+            before.active().0.to_owned()
+        }
+        None => {
+            let id = add_key(store, vault, clock, &turn).await?;
+            writeln!(out, "made the key {id}")?;
+            id
+        }
+    };
+    out.flush()?;
+    let lagging = brokers::lagging(store, |broker| broker.knows(&key)).await?;
+    ensure!(
+        lagging.is_empty(),
+        "{} running brokers do not know the key {key}, and could not open what is sealed with it: copy {} to their \
+         machines, wait some seconds, and run `keys rotate` again. Until then nothing is sealed with it",
+        lagging.len(),
+        vault.path().display()
+    );
+    if before.active().0 != key {
+        vault.current().led_by(&key).replace(vault.path(), &turn)?;
+        writeln!(out, "a running broker on this machine seals with {key} from now on")?;
         out.flush()?;
     }
+    reseal(store, vault, clock, out).await
+}
+
+/// Seals everything anew with the active key.
+async fn reseal(store: &Store, vault: &Vault, clock: &Clock, out: &mut impl Write) -> anyhow::Result<()> {
+    let keys = vault.current();
+    let active = keys.active().0;
     let mut resealed = sealed::reseal(store, vault, |_| ()).await?;
     // What a broker had sealed before it saw the new key, and has written since.
     resealed.done += sealed::reseal(store, vault, |_| ()).await?.done;
@@ -131,6 +188,14 @@ async fn rotate(store: &Store, vault: &Vault, clock: &Clock, out: &mut impl Writ
             "older keys: {}. Copy the new key list to a safe place; `keys retire ID` takes an older key out. Backups of \
              the database from before need it still",
             older.join(", ")
+        )?;
+    }
+    if !store.is_alone() {
+        writeln!(
+            out,
+            "where brokers run on other machines: copy {} to them once more, so that they seal with {active}, too, and \
+             run `keys rotate` again for what they have sealed until then",
+            vault.path().display()
         )?;
     }
     ensure!(
@@ -161,6 +226,13 @@ async fn retire(
             (SETTLE - age).as_secs() + 1
         );
     }
+    let sealing = brokers::lagging(store, |broker| !broker.seals_with(id)).await?;
+    ensure!(
+        sealing.is_empty(),
+        "{} running brokers on other machines still seal with the key {id}: copy {} to them, and run `keys rotate` again",
+        sealing.len(),
+        vault.path().display()
+    );
     if let Some(records) = sealed::counts(store).await?.get(id) {
         bail!("records still name the key {id}: {}. `keys rotate` seals them anew", in_words(records));
     }

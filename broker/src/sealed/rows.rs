@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::{AssertSqlSafe, Row as _};
 
+use super::brokers::Broker;
 use crate::store::{Db, Result};
 use crate::vault::Column;
 
@@ -63,6 +64,18 @@ pub async fn replace(db: &mut Db, column: Column, number: i64, old: &[u8], new: 
     let sql = format!("UPDATE {table} SET {column} = $3 WHERE {row} = $1 AND {column} = $2");
     let done = sqlx::query(AssertSqlSafe(sql)).bind(number).bind(old).bind(new).execute(db).await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// What every broker has said of itself, also those that are gone.
+pub async fn brokers(db: &mut Db) -> Result<Vec<Broker>> {
+    let rows = sqlx::query("SELECT id, beat, keys FROM broker").fetch_all(db).await?;
+    rows.iter()
+        .map(|row| {
+            let keys: String = row.try_get("keys")?;
+            let keys = keys.split(' ').filter(|id| !id.is_empty()).map(ToOwned::to_owned).collect();
+            Ok(Broker { id: row.try_get("id")?, beat: row.try_get("beat")?, keys })
+        })
+        .collect()
 }
 
 /// The marks of all keys that ever were in the list, by id.

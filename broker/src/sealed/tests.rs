@@ -51,7 +51,8 @@ impl Ground {
     /// A new key in front of the list.
     fn new_key(&self) -> String {
         let turn = KeyList::turn(self.vault.path()).unwrap();
-        self.vault.current().and_new_key().replace(self.vault.path(), &turn).unwrap();
+        let list = self.vault.current().and_new_key();
+        list.led_by(list.waiting().unwrap()).replace(self.vault.path(), &turn).unwrap();
         self.vault.current().active().0.to_owned()
     }
 

@@ -48,10 +48,15 @@ fn an_older_key_still_opens_and_a_missing_one_is_named() {
 
 #[test]
 fn a_bad_key_list_says_which_line() {
+    let waits = format!("+k1/{}\n", BASE64_STANDARD.encode([1; 32]));
     let twice = format!("k1/{0}\nk1/{0}\n", BASE64_STANDARD.encode([1; 32]));
-    for (text, says) in
-        [("", "no key"), ("k1/abc\n", "line 1"), ("\nk 1/AAAA\n", "line 2"), (&twice, "k1 again")]
-    {
+    for (text, says) in [
+        ("", "no key"),
+        ("k1/abc\n", "line 1"),
+        ("\nk 1/AAAA\n", "line 2"),
+        (&twice, "k1 again"),
+        (&waits, "no key"),
+    ] {
         let err = format!("{:#}", KeyList::parse(text).err().unwrap());
         assert!(err.contains(says), "{err}");
     }
@@ -79,6 +84,11 @@ fn a_running_vault_follows_its_list() {
     assert!(KeyList::turn(&path).err().unwrap().to_string().contains("another"));
     running.current().and_new_key().replace(&path, &turn).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(key_in(&running.seal(&secret("x"), PLACE)), key_in(&before), "a key that waits does not seal");
+    let waiting = running.current().waiting().unwrap().to_owned();
+    assert_eq!(running.current().ids().last(), Some(&*waiting));
+    running.current().led_by(&waiting).replace(&path, &turn).unwrap();
+    assert_eq!(running.current().waiting(), None);
     let after = running.seal(&secret("after"), PLACE);
     assert_ne!(key_in(&before), key_in(&after), "the new key seals at once");
     assert_eq!(reader.unseal(&after, PLACE).unwrap().expose(), "after", "a key added after the start");

@@ -10,8 +10,14 @@ use super::World;
 impl World {
     /// Starts a second broker over the same database, at an address of its own.
     pub async fn twin(&self) -> Broker {
+        self.twin_with(|_| ()).await
+    }
+
+    /// The same, with other settings.
+    pub async fn twin_with(&self, change: impl FnOnce(&mut Settings)) -> Broker {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let settings = Settings { listen, ..self.settings.clone() };
+        let mut settings = Settings { listen, ..self.settings.clone() };
+        change(&mut settings);
         let started = broker::app::start_at(settings, self.clock.clone()).await;
         started.unwrap_or_else(|err| panic!("start a second broker: {err:#}"))
     }

@@ -184,14 +184,15 @@ pub async fn forget(db: &mut Db, before: Timestamp, most: i64) -> Result<u64> {
     Ok(old + many.bind(most).execute(db).await?.rows_affected())
 }
 
-/// One more beat of this broker's heart; then how often each has beaten.
-pub async fn beat(db: &mut Db, us: i64, count: i64, now: Timestamp) -> Result<Vec<(i64, i64)>> {
+/// One more beat of this broker's heart, and the ids of the keys it knows; then how often each has beaten.
+pub async fn beat(db: &mut Db, us: i64, count: i64, keys: &str, now: Timestamp) -> Result<Vec<(i64, i64)>> {
     sqlx::query(
-        "INSERT INTO broker (id, beat, seen_at) VALUES ($1, $2, $3)
-         ON CONFLICT (id) DO UPDATE SET beat = $2, seen_at = $3",
+        "INSERT INTO broker (id, beat, keys, seen_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (id) DO UPDATE SET beat = $2, keys = $3, seen_at = $4",
     )
     .bind(us)
     .bind(count)
+    .bind(keys)
     .bind(now.millis())
     .execute(&mut *db)
     .await?;
