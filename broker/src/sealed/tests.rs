@@ -130,7 +130,7 @@ async fn one_that_was_changed_meanwhile_stays_as_somebody_else_wrote_it() {
     tx.commit().await.unwrap();
     let late = batch(&ground.store, &ground.vault, COLUMNS[0], &some).await.unwrap();
     assert_eq!(late, Resealed::default());
-    let kept = rows::naming(&mut ground.store.read().await.unwrap(), COLUMNS[0], &prefix, 9).await.unwrap();
+    let kept = ground.letters().await;
     assert_eq!(kept, [(*row, theirs)]);
 }
 
