@@ -3,6 +3,7 @@
 
 mod asking;
 mod crashing;
+mod crowding;
 mod failing;
 mod operating;
 

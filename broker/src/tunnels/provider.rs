@@ -9,6 +9,7 @@
 //! Invariant: a home says `active` only when tunnel, configuration, record and token are as wanted, and is gone
 //! only when the provider has confirmed that nothing is left.
 
+mod ask;
 mod examine;
 mod found;
 mod job;
@@ -39,12 +40,14 @@ use crate::http::Fault;
 use crate::oauth::OAuth;
 use crate::store::{self, Store};
 use crate::vault::{Place, Vault};
+use ask::Asking;
 pub use examine::Finding;
 use job::{Job, Stuck};
 pub use sweep::{Leftover, Sweep};
 pub use watch::{Reach, Seen};
 
-/// Nobody else may work on a home for so many times as long as one call may take, place in line included.
+/// A lease holds for so many times as long as an answer may take. It is kept while the work goes on, so this is only
+/// how long the work of a broker that died waits for another.
 const LEASE: u32 = 2;
 /// How many homes are worked on at once. The provider lets through about three calls a second.
 const AT_ONCE: usize = 8;
@@ -85,6 +88,7 @@ struct Inner {
     ours: Ours,
     lease: Duration,
     seen: Mutex<HashMap<HomeId, Seen>>,
+    asking: Asking,
     again: Notify,
 }
 
@@ -120,6 +124,7 @@ impl Provider {
             ours,
             lease: longest * LEASE,
             seen: Mutex::default(),
+            asking: Asking::default(),
             again: Notify::new(),
         })))
     }
@@ -196,9 +201,10 @@ impl Provider {
     async fn work(&self, id: HomeId, lease: i64) {
         let done = match Job::take(&self.0, id, lease).await {
             Ok(Some(mut job)) => {
-                let outcome = match job.home.state {
-                    State::Deleting => job.unmake().await,
-                    _ => job.make().await,
+                let outcome = tokio::select! {
+                    outcome = job.run() => outcome,
+                    // What waits in line for the API's pace leaves it.
+                    () = self.0.keep_lease(id, lease) => Err(Stuck::Lost),
                 };
                 self.close(&job, outcome).await
             }
@@ -298,6 +304,7 @@ impl Provider {
 
     fn forget(&self, home: HomeId) {
         self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(&home);
+        self.0.asking.forget(home);
     }
 }
 

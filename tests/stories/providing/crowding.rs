@@ -1,0 +1,85 @@
+//! Crowding: many who want something of the API at once. Its pace is everybody's, and who stands in line loses
+//! nothing.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use kit::cloudflare::{Asked, Cloudflare};
+use kit::world::World;
+use reqwest::{Method, StatusCode};
+
+use super::{READ, until_state};
+
+/// How often tunnels' connectors were asked for; of one tunnel, or of all.
+fn asked_for(cloudflare: &Cloudflare, tunnel: &str) -> usize {
+    let is_it = |asked: &&Asked| asked.path.ends_with("/connections") && asked.path.contains(tunnel);
+    cloudflare.asked().iter().filter(|asked| asked.method == Method::GET).filter(is_it).count()
+}
+
+/// Waits until the broker has looked at all tunnels, and knows what it saw.
+async fn looked(cloudflare: &Cloudflare) {
+    let is_look = |asked: &&Asked| asked.query.iter().any(|(name, _)| name == "include_prefix");
+    for _ in 0..2 {
+        let before = cloudflare.asked().iter().filter(is_look).count();
+        cloudflare.until("a look at all tunnels", |all| all.iter().filter(is_look).count() > before).await;
+    }
+}
+
+kit::stories! {
+    async fn who_asks_again_and_again_for_tunnels_brings_about_few_calls(mut world: World) {
+        const HOMES: usize = 22;
+        let cloudflare = world.move_to_cloudflare().await;
+        let service = world.service("workspace:read smarthome:read tunnels:manage").await;
+        for number in 0..HOMES {
+            let home = world.owner().add_home(&format!("House {number}")).await.unwrap();
+            until_state(&service, home, "active").await;
+        }
+        looked(&cloudflare).await;
+        let tunnels: Vec<_> = cloudflare.state().alive().map(|tunnel| tunnel.id.clone()).collect();
+        let ask = async |tunnel: &str| {
+            let (status, shown) = service.get(&format!("/api/tunnels/{tunnel}")).await.unwrap();
+            assert_eq!(status, StatusCode::OK, "{shown}");
+        };
+        join_all((0..20).map(|_| ask(&tunnels[0]))).await;
+        assert_eq!(asked_for(&cloudflare, &tunnels[0]), 1, "all share one answer");
+
+        // That there was no answer is remembered, too; one call is tried three times.
+        cloudflare.set_down(true);
+        for _ in 0..10 {
+            ask(&tunnels[1]).await;
+        }
+        cloudflare.set_down(false);
+        assert!(asked_for(&cloudflare, &tunnels[1]) <= 3, "{}", asked_for(&cloudflare, &tunnels[1]));
+
+        let before = asked_for(&cloudflare, "");
+        join_all(tunnels[2..].iter().map(|tunnel| ask(tunnel))).await;
+        let asked = asked_for(&cloudflare, "") - before;
+        assert!((1..=13).contains(&asked), "a workspace of {HOMES} tunnels asks for {asked} at once");
+        world.end().await;
+    }
+
+    async fn work_that_waits_in_line_is_not_begun_twice(mut world: World) {
+        const HOMES: usize = 8;
+        let cloudflare = world.move_to_cloudflare().await;
+        let service = world.service(READ).await;
+        // With so little patience a lease alone would run out in the line.
+        world
+            .change(|settings| {
+                settings.cloudflare[0].calls_per_second = 1.5;
+                settings.cloudflare[0].patience = Duration::from_secs(1);
+            })
+            .await;
+        let mut homes = Vec::new();
+        for number in 0..HOMES {
+            homes.push(world.owner().add_home(&format!("House {number}")).await.unwrap());
+        }
+        for home in homes {
+            until_state(&service, home, "active").await;
+        }
+        let is_look = |asked: &&Asked| asked.query.iter().any(|(name, _)| name == "include_prefix" || name.starts_with("comment"));
+        let calls = cloudflare.asked();
+        let works: Vec<_> = calls.iter().filter(|asked| !is_look(asked)).map(|asked| format!("{} {}", asked.method, asked.path)).collect();
+        assert_eq!(works.len(), 4 * HOMES, "{works:#?}");
+        world.end().await;
+    }
+}
