@@ -221,3 +221,6 @@ fn tunnel_id(home: HomeId) -> String {
 fn place(row: i64) -> Place {
     Place { table: "tunnel_token", column: "token_sealed", row }
 }
+
+#[cfg(test)]
+mod tests;

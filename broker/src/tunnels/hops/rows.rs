@@ -54,10 +54,9 @@ pub async fn of(db: &mut Db, home: HomeId) -> Result<Vec<(HomeId, Row)>> {
     read(&sqlx::query(sql).bind(home.number()).fetch_all(db).await?)
 }
 
-/// The homes with a domain at a provider.
-pub async fn provided(db: &mut Db) -> Result<Vec<(HomeId, String)>> {
-    let sql = "SELECT id AS home_id, domain FROM home WHERE domain IS NOT NULL";
-    let rows = sqlx::query(sql).fetch_all(db).await?;
+/// All homes, with the domain of those at a provider.
+pub async fn homes(db: &mut Db) -> Result<Vec<(HomeId, Option<String>)>> {
+    let rows = sqlx::query("SELECT id AS home_id, domain FROM home").fetch_all(db).await?;
     rows.iter().map(|row| Ok((home(row)?, row.try_get("domain")?))).collect()
 }
 

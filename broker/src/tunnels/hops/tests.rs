@@ -319,3 +319,27 @@ impl crate::relay::Shares for Nothing {
         Box::pin(async { Ok(Vec::new()) })
     }
 }
+
+#[tokio::test]
+async fn a_home_that_another_broker_deletes_leaves_the_board() {
+    let world = crate::relay::tests::World::new(|_, _| std::sync::Arc::new(Nothing)).await;
+    let (home, stays) = (world.home().await, world.home().await);
+    let tunnels = Tunnels::for_tests(&world);
+    let away = Hop::new(Which::Agent, State::Down, Reason::AgentGone).since(T1);
+    for home in [home.id, stays.id] {
+        let mut tx = world.store.begin().await.unwrap();
+        assert!(rows::replace(&mut tx, home, &away, 7, None).await.unwrap());
+        tx.commit().await.unwrap();
+    }
+    tunnels.remember_hops().await.unwrap();
+    assert_eq!(tunnels.0.board.rows().len(), 2);
+    tunnels.look_at(home.id);
+
+    world.homes.begin_deleting(&home, &crate::audit::Doer::default()).await.unwrap();
+    let mut tx = world.store.begin().await.unwrap();
+    crate::homes::remove(&mut tx, home.id).await.unwrap();
+    tx.commit().await.unwrap();
+    tunnels.remember_hops().await.unwrap();
+    assert_eq!(tunnels.0.board.homes().into_iter().collect::<Vec<_>>(), [stays.id]);
+    assert_eq!(tunnels.0.board.rows().len(), 1, "no incident is opened for a ghost");
+}

@@ -97,8 +97,9 @@ impl Tunnels {
     async fn refresh(&self) -> Result<(), Fault> {
         let Parts { store, clock, .. } = &self.0.parts;
         let mut db = store.read().await?;
-        self.0.board.provide(rows::provided(&mut db).await?);
+        // The hops first: of a home that is deleted in between nothing stays.
         self.0.board.put(rows::not_of(&mut db, self.0.board.us).await?, clock.now());
+        self.0.board.keep(rows::homes(&mut db).await?);
         Ok(())
     }
 
