@@ -38,7 +38,7 @@ use crate::config::CloudflareAccount;
 use crate::homes::{self, Home, Homes, State};
 use crate::http::Fault;
 use crate::oauth::OAuth;
-use crate::store::{self, Store};
+use crate::store::{self, Db, Store};
 use crate::vault::{Place, Vault};
 use ask::Asking;
 pub use examine::Finding;
@@ -180,11 +180,13 @@ impl Provider {
         for account in &ours.accounts {
             rows::add(&mut tx, &account.domain, clock.now()).await?;
         }
+        let everybodys = store.everybodys_time(&mut tx, clock.now()).await?;
         let mut leased = Vec::new();
-        for home in rows::due(&mut tx, clock.now(), room as i64).await? {
-            let lease = (chance::bits() >> 1) as i64;
-            if rows::lease(&mut tx, home, lease, clock.now(), self.0.until()).await? {
-                leased.push((home, lease));
+        for home in rows::due(&mut tx, clock.now(), everybodys, room as i64).await? {
+            let number = (chance::bits() >> 1) as i64;
+            let lease = rows::Lease { number, everybodys, until: everybodys.after(self.0.lease) };
+            if rows::lease(&mut tx, home, &lease, clock.now()).await? {
+                leased.push((home, number));
             }
         }
         let next = rows::next_due(&mut tx).await?;
@@ -309,9 +311,9 @@ impl Provider {
 }
 
 impl Inner {
-    /// When a lease that is taken or kept now runs out.
-    fn until(&self) -> Timestamp {
-        self.clock.now().after(self.lease)
+    /// When a lease that is kept now runs out.
+    async fn until(&self, db: &mut Db) -> store::Result<Timestamp> {
+        Ok(self.store.everybodys_time(db, self.clock.now()).await?.after(self.lease))
     }
 }
 

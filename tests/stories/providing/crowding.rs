@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use broker::clock::Clock;
 use futures_util::future::join_all;
-use kit::cloudflare::{Asked, Cloudflare};
-use kit::world::World;
+use kit::cloudflare::{Asked, Cloudflare, When};
+use kit::until::within;
+use kit::world::{Database, World};
 use reqwest::{Method, StatusCode};
 
 use super::{READ, until_state};
@@ -59,27 +61,68 @@ kit::stories! {
     }
 
     async fn work_that_waits_in_line_is_not_begun_twice(mut world: World) {
-        const HOMES: usize = 8;
-        let cloudflare = world.move_to_cloudflare().await;
-        let service = world.service(READ).await;
-        // With so little patience a lease alone would run out in the line.
-        world
-            .change(|settings| {
-                settings.cloudflare[0].calls_per_second = 1.5;
-                settings.cloudflare[0].patience = Duration::from_secs(1);
-            })
-            .await;
-        let mut homes = Vec::new();
-        for number in 0..HOMES {
-            homes.push(world.owner().add_home(&format!("House {number}")).await.unwrap());
-        }
-        for home in homes {
-            until_state(&service, home, "active").await;
-        }
-        let is_look = |asked: &&Asked| asked.query.iter().any(|(name, _)| name == "include_prefix" || name.starts_with("comment"));
-        let calls = cloudflare.asked();
-        let works: Vec<_> = calls.iter().filter(|asked| !is_look(asked)).map(|asked| format!("{} {}", asked.method, asked.path)).collect();
-        assert_eq!(works.len(), 4 * HOMES, "{works:#?}");
+        let cloudflare = slow(&mut world).await;
+        eight_homes_are_made_once(&world, &cloudflare).await;
         world.end().await;
     }
+}
+
+/// Another machine's clock is an hour ahead, and still no lease of the first one's has run out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_is_left_to_a_broker_whose_clock_is_behind() {
+    let mut world = World::new(Database::Postgres).await;
+    let cloudflare = world.move_to_cloudflare().await;
+    world.change(|settings| settings.cloudflare[0].patience = Duration::from_secs(60)).await;
+    let service = world.service(READ).await;
+    let ahead = Clock::new();
+    ahead.turn(Duration::from_secs(3600));
+    let twin = world.twin_at(ahead).await;
+    cloudflare.hold(When::Before, |asked| asked.method == Method::POST);
+    let home = world.owner().add_home("Attic").await.unwrap();
+    cloudflare.until_held(1).await;
+    // The other one looks for work every five seconds, as often as its heart beats.
+    let beats = async || world.number("SELECT CAST(SUM(beat) AS BIGINT) FROM broker").await;
+    let before = beats().await;
+    let looks = within(Duration::from_secs(40), "the other broker to look for work", async || {
+        beats().await >= before + 6
+    });
+    looks.await.unwrap();
+    assert_eq!(works(&cloudflare), [""; 0], "what one is at work on is begun by the other");
+    cloudflare.release();
+    until_state(&service, home, "active").await;
+    twin.stop().await;
+    world.end().await;
+}
+
+/// A Cloudflare that is asked so slowly, and with so little patience, that a lease alone would run out in the line.
+async fn slow(world: &mut World) -> Cloudflare {
+    let cloudflare = world.move_to_cloudflare().await;
+    world
+        .change(|settings| {
+            settings.cloudflare[0].calls_per_second = 1.5;
+            settings.cloudflare[0].patience = Duration::from_secs(1);
+        })
+        .await;
+    cloudflare
+}
+
+async fn eight_homes_are_made_once(world: &World, cloudflare: &Cloudflare) {
+    let service = world.service(READ).await;
+    let mut homes = Vec::new();
+    for number in 0..8 {
+        homes.push(world.owner().add_home(&format!("House {number}")).await.unwrap());
+    }
+    for home in &homes {
+        until_state(&service, *home, "active").await;
+    }
+    let works = works(cloudflare);
+    assert_eq!(works.len(), 4 * homes.len(), "{works:#?}");
+}
+
+/// What was asked for the sake of one home, as against looks at all.
+fn works(cloudflare: &Cloudflare) -> Vec<String> {
+    let looks = |(name, _): &(String, String)| name == "include_prefix" || name.starts_with("comment");
+    let calls = cloudflare.asked();
+    let works = calls.iter().filter(|asked| !asked.query.iter().any(looks));
+    works.map(|asked| format!("{} {}", asked.method, asked.path)).collect()
 }

@@ -128,7 +128,8 @@ impl<'a> Job<'a> {
     /// Writes down what there is now, and keeps the lease.
     pub async fn save(&self) -> Result<(), Stuck> {
         let mut tx = self.inner.store.begin().await?;
-        let is_ours = rows::save(&mut tx, self.home.id, self.lease, &self.made, self.inner.until()).await?;
+        let until = self.inner.until(&mut tx).await?;
+        let is_ours = rows::save(&mut tx, self.home.id, self.lease, &self.made, until).await?;
         tx.commit().await?;
         if is_ours { Ok(()) } else { Err(Stuck::Lost) }
     }
@@ -136,7 +137,8 @@ impl<'a> Job<'a> {
     /// Keeps the lease before one more call.
     pub async fn keep(&self) -> Result<(), Stuck> {
         let mut tx = self.inner.store.begin().await?;
-        let is_ours = rows::keep(&mut tx, self.home.id, self.lease, self.inner.until()).await?;
+        let until = self.inner.until(&mut tx).await?;
+        let is_ours = rows::keep(&mut tx, self.home.id, self.lease, until).await?;
         tx.commit().await?;
         if is_ours { Ok(()) } else { Err(Stuck::Lost) }
     }
@@ -172,7 +174,8 @@ impl Inner {
             sleep(self.lease / 4).await;
             let keeping = async {
                 let mut tx = self.store.begin().await?;
-                let is_ours = rows::keep(&mut tx, home, lease, self.until()).await?;
+                let until = self.until(&mut tx).await?;
+                let is_ours = rows::keep(&mut tx, home, lease, until).await?;
                 tx.commit().await.map(|()| is_ours)
             };
             match keeping.await {

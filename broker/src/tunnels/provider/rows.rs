@@ -1,7 +1,8 @@
 //! The rows of tunnels at Cloudflare: what there is of each, who is at work on it, and when to try again.
 //!
 //! What is *wanted* stands in the home's own row (that it is there, its port) and in `secret_wanted`; what is
-//! *made* stands here. A lease says who is at work: whoever has lost it changes nothing any more.
+//! *made* stands here. A lease says who is at work: whoever has lost it changes nothing any more. When it runs out is
+//! told by [everybody's time](crate::store::Store::everybodys_time), all else by this machine's.
 
 use shared::id::{GrantId, HomeId};
 use sqlx::Row as _;
@@ -86,13 +87,13 @@ pub const UNSETTLED: &str = "(t.is_settled = 0 OR h.state = 'deleting' OR h.ha_p
     OR t.secret_wanted <> t.secret_made)";
 
 /// Homes that have work to do now and nobody at it.
-pub async fn due(db: &mut Db, now: Timestamp, most: i64) -> Result<Vec<HomeId>> {
+pub async fn due(db: &mut Db, now: Timestamp, everybodys: Timestamp, most: i64) -> Result<Vec<HomeId>> {
     let sql = format!(
         "SELECT t.home_id FROM cloudflare_tunnel t JOIN home h ON h.id = t.home_id
-         WHERE t.due_at <= $1 AND t.leased_until <= $1 AND {UNSETTLED} ORDER BY t.due_at, t.home_id LIMIT $2"
+         WHERE t.due_at <= $1 AND t.leased_until <= $2 AND {UNSETTLED} ORDER BY t.due_at, t.home_id LIMIT $3"
     );
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now.millis()).bind(most).fetch_all(db).await?;
-    rows.iter().map(home).collect()
+    let due = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now.millis()).bind(everybodys.millis()).bind(most);
+    due.fetch_all(db).await?.iter().map(home).collect()
 }
 
 /// When the next home has work to do, whoever is at it now.
@@ -105,17 +106,28 @@ pub async fn next_due(db: &mut Db) -> Result<Option<Timestamp>> {
     Ok(row.try_get::<Option<i64>, _>("due")?.map(Timestamp::from_millis))
 }
 
+/// A lease that is taken.
+pub struct Lease {
+    /// Its number: nobody else's.
+    pub number: i64,
+    /// Everybody's time.
+    pub everybodys: Timestamp,
+    /// When it runs out, by everybody's time.
+    pub until: Timestamp,
+}
+
 /// Takes the work on a home; false when somebody else is at it.
-pub async fn lease(db: &mut Db, id: HomeId, lease: i64, now: Timestamp, until: Timestamp) -> Result<bool> {
+pub async fn lease(db: &mut Db, id: HomeId, lease: &Lease, now: Timestamp) -> Result<bool> {
     let done = sqlx::query(
         "UPDATE cloudflare_tunnel SET lease = $2, leased_until = $4, tries = CASE is_settled WHEN 0 THEN tries ELSE 0 END,
              since = CASE is_settled WHEN 0 THEN since ELSE $3 END, is_settled = 0
-         WHERE home_id = $1 AND leased_until <= $3",
+         WHERE home_id = $1 AND leased_until <= $5",
     )
     .bind(id.number())
-    .bind(lease)
+    .bind(lease.number)
     .bind(now.millis())
-    .bind(until.millis())
+    .bind(lease.until.millis())
+    .bind(lease.everybodys.millis())
     .execute(db)
     .await?;
     Ok(done.rows_affected() > 0)
