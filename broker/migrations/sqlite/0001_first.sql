@@ -187,6 +187,11 @@ CREATE TABLE cloudflare_tunnel (
     lease BIGINT NOT NULL DEFAULT 0,
     leased_until BIGINT NOT NULL DEFAULT 0
 );
+CREATE TABLE cloudflare_tunnel_id (
+    tunnel_id TEXT PRIMARY KEY NOT NULL,
+    home_id BIGINT NOT NULL REFERENCES home (id) ON DELETE CASCADE
+);
+CREATE INDEX cloudflare_tunnel_id_home ON cloudflare_tunnel_id (home_id);
 CREATE INDEX cloudflare_tunnel_due ON cloudflare_tunnel (due_at);
 
 CREATE TABLE client (

@@ -264,9 +264,15 @@ impl Provider {
         Ok(Some((tunnel, self.0.vault.unseal(&sealed, place(home.id))?)))
     }
 
-    /// The home whose tunnel has this id.
+    /// The home whose tunnel has this id, or had it before it was made anew.
     pub async fn home_of(&self, tunnel: &str) -> store::Result<Option<HomeId>> {
         rows::by_tunnel(&mut *self.0.store.read().await?, tunnel).await
+    }
+
+    /// The id that a home's tunnel has now, if there is one.
+    pub async fn id_of(&self, home: HomeId) -> store::Result<Option<String>> {
+        let made = rows::find(&mut *self.0.store.read().await?, home).await?;
+        Ok(made.and_then(|made| made.tunnel))
     }
 
     /// What a home's tunnel is called.

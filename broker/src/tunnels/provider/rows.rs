@@ -192,9 +192,26 @@ pub async fn save(db: &mut Db, id: HomeId, lease: i64, made: &Made, until: Times
     .bind(made.record.as_deref())
     .bind(until.millis())
     .bind(i64::from(made.unmade))
-    .execute(db)
+    .execute(&mut *db)
     .await?;
-    Ok(done.rows_affected() > 0)
+    let is_ours = done.rows_affected() > 0;
+    if let Some(tunnel) = made.tunnel.as_deref().filter(|_| is_ours) {
+        know(db, id, tunnel).await?;
+    }
+    Ok(is_ours)
+}
+
+/// Notes the id of a home's tunnel: a program that was told it finds the home by it for as long as there is the home,
+/// whatever becomes of that tunnel.
+async fn know(db: &mut Db, id: HomeId, tunnel: &str) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO cloudflare_tunnel_id (tunnel_id, home_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+    )
+    .bind(tunnel)
+    .bind(id.number())
+    .execute(db)
+    .await
+    .map(drop)
 }
 
 /// Writes down a token, and which secret it holds; none when the tunnel it opened is gone.
@@ -291,9 +308,9 @@ pub async fn token(db: &mut Db, id: HomeId) -> Result<Option<(String, Vec<u8>)>>
     row.map(|row| Ok((row.try_get("tunnel_id")?, row.try_get("token_sealed")?))).transpose()
 }
 
-/// The home whose tunnel has this id.
+/// The home whose tunnel has this id, or once had it.
 pub async fn by_tunnel(db: &mut Db, tunnel: &str) -> Result<Option<HomeId>> {
-    let row = sqlx::query("SELECT home_id FROM cloudflare_tunnel WHERE tunnel_id = $1")
+    let row = sqlx::query("SELECT home_id FROM cloudflare_tunnel_id WHERE tunnel_id = $1")
         .bind(tunnel)
         .fetch_optional(db)
         .await?;
