@@ -239,11 +239,13 @@ CREATE INDEX oauth_grant_home ON oauth_grant (home_id) WHERE home_id IS NOT NULL
 CREATE TABLE tunnel_token (
     id BIGINT PRIMARY KEY NOT NULL,
     home_id BIGINT NOT NULL REFERENCES tunnel (home_id) ON DELETE CASCADE,
-    grant_id BIGINT NOT NULL REFERENCES oauth_grant (id) ON DELETE CASCADE,
+    grant_id BIGINT REFERENCES oauth_grant (id) ON DELETE CASCADE,
+    client_id TEXT REFERENCES client (client_id) ON DELETE CASCADE,
     token_hash BLOB NOT NULL UNIQUE,
     token_sealed BLOB NOT NULL,
     created_at BIGINT NOT NULL,
-    UNIQUE (home_id, grant_id)
+    UNIQUE (home_id, grant_id),
+    UNIQUE (home_id, client_id)
 );
 CREATE TABLE tunnel_reader (
     home_id BIGINT NOT NULL REFERENCES cloudflare_tunnel (home_id) ON DELETE CASCADE,
