@@ -1,7 +1,7 @@
 //! What a vault promises, and its key list.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
@@ -105,6 +105,28 @@ fn a_running_vault_follows_its_list() {
     assert_eq!(key_in(&running.seal(&secret("x"), PLACE)), key_in(&after), "a broken list is not taken over");
     fs::remove_file(&path).unwrap();
     assert!(running.unseal(&after, PLACE).is_ok());
+}
+
+#[test]
+fn a_list_that_root_changes_belongs_to_its_broker_still() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    let vault = Vault::open(&path).unwrap();
+    let brokers = (54_321, 54_322);
+    // Only root may give a file away, and for others there is nothing to be shown.
+    if chown(&path, Some(brokers.0), Some(brokers.1)).is_err() {
+        return;
+    }
+    let turn = KeyList::turn(&path).unwrap();
+    vault.current().and_new_key().replace(&path, &turn).unwrap();
+    for file in ["keys", "keys.lock"] {
+        let about = fs::metadata(folder.path().join(file)).unwrap();
+        assert_eq!(
+            ((about.uid(), about.gid()), about.permissions().mode() & 0o777),
+            (brokers, 0o600),
+            "{file}"
+        );
+    }
 }
 
 #[test]

@@ -80,7 +80,7 @@ kit::stories! {
         };
         let mut line = tokio::spawn(async move { session(&dial).await });
         let url = format!("http://lake-house.{}", world.origin().trim_start_matches("http://"));
-        let is_up = async || world.stranger().get(&format!("{url}/manifest.json")).await.is_ok_and(|page| page.status == StatusCode::OK);
+        let is_up = async || world.stranger().get(&format!("{url}/echo")).await.is_ok_and(|page| page.status == StatusCode::OK);
         until("its line to be up", is_up).await;
 
         // Its token of the hour lapses and its grant is forgotten; what it opens stands, and it reads the same again.

@@ -369,3 +369,6 @@ pub async fn forget_readers(db: &mut Db, id: HomeId) -> Result<bool> {
     let sql = "DELETE FROM tunnel_reader WHERE home_id = $1";
     Ok(sqlx::query(sql).bind(id.number()).execute(db).await?.rows_affected() > 0)
 }
+
+#[cfg(test)]
+mod tests;

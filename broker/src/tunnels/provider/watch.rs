@@ -188,3 +188,6 @@ impl Provider {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
