@@ -259,7 +259,11 @@ impl Homes {
         }
         let by = caller.account.map_or(0, AccountId::number);
         match rows::add(&mut tx, &home, by, request).await {
-            Err(failure) if store::is_taken(&failure) => Ok(None),
+            Err(failure) if store::is_taken(&failure) => {
+                // Whoever was first may not be on the disk yet, and is to be found there by who comes again.
+                tx.commit().await?;
+                Ok(None)
+            }
             added => {
                 added?;
                 let made = Entry::new(Act::HomeMade).of(caller.account).within(workspace);
