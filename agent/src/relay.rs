@@ -6,8 +6,8 @@
 //! 4. On the way out: nothing is watched any more, until the broker says so anew.
 //!
 //! Invariant: a state goes up only for an entity of the last `watch` of this very connection, and a control is
-//! done only for one that this `watch` lets be controlled. The home checks this itself; it does not rely on
-//! the broker (S6, S10).
+//! done only for one that this `watch` lets be controlled; in both the home's own policy has the last word. The
+//! home checks this itself; it does not rely on the broker (S6, S10).
 
 mod session;
 
@@ -27,6 +27,7 @@ use tracing::{debug, info, warn};
 use crate::cloud::{Cloud, CloudError};
 use crate::home_assistant::HomeAssistant;
 use crate::net;
+use crate::policy::InForce;
 use crate::tasks::Backoff;
 
 use session::{Ended, Session};
@@ -69,6 +70,8 @@ pub struct Relay {
     pub home_assistant: HomeAssistant,
     /// Whom to trust.
     pub tls: Arc<ClientConfig>,
+    /// What may leave the house.
+    pub policy: watch::Receiver<Arc<InForce>>,
     /// Told of each change.
     pub link: watch::Sender<Link>,
 }
@@ -119,7 +122,7 @@ impl Relay {
         let ended = match self.connect(&token).await {
             Ok(socket) => {
                 info!(broker = %self.cloud.broker(), "relay connected");
-                Session::new(socket, &self.home_assistant, &self.link).run().await
+                Session::new(socket, self).run().await
             }
             Err(err) => match net::refused_with(&err) {
                 Some(401) => Ended::Unauthorized,

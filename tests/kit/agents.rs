@@ -28,6 +28,7 @@ pub fn settings(folder: &Path, broker: &str, home_assistant: (&str, &str)) -> Re
         data_dir: folder.to_path_buf(),
         memory: Keeping::File,
         ca_file: None,
+        policy: folder.join("policy.toml"),
     })
 }
 

@@ -19,6 +19,7 @@ fn settings(dir: &tempfile::TempDir, broker: Option<&Server>) -> Settings {
         data_dir: dir.path().to_owned(),
         memory: Keeping::File,
         ca_file: None,
+        policy: dir.path().join("policy.toml"),
     }
 }
 

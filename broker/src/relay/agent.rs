@@ -16,7 +16,7 @@ use warp::Filter as _;
 
 use super::mailbox::{Mailbox, code};
 use super::room::Room;
-use super::{HomeAssistant, Relay, line};
+use super::{HomeAssistant, Listing, Relay, line};
 use crate::homes::{Home, Present, State};
 use crate::http::socket::{Opening, Size, upgrade};
 use crate::http::{Answer, Asked, Fault, Routes, routes};
@@ -142,7 +142,14 @@ impl Relay {
             }
             Upstream::States { states } => room.states(number, states, now),
             Upstream::Gone { entity_ids } => room.gone(number, &entity_ids, now),
-            Upstream::Listing { request, entities, more } => room.listing(number, request, entities, more),
+            Upstream::Policy { stopped } => {
+                if room.policy(number, stopped) {
+                    self.tell(room.home);
+                }
+            }
+            Upstream::Listing { request, entities, more, withheld } => {
+                room.listing(number, request, Listing { entities, withheld }, more);
+            }
             Upstream::Controlled { request, outcome } => room.controlled(number, request, outcome, now),
             Upstream::Unknown => {}
         }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use shared::entity::{EntityId, EntityState, Listed};
+use shared::entity::{EntityId, EntityState};
 use shared::id::{GrantId, HomeId};
 use shared::relay::{Downstream, HomeAssistantState, Outcome, Watched, close};
 use tokio::sync::oneshot;
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::frame::{Frame, Seen, Told};
 use super::mailbox::{Mailbox, Subject};
 use super::requests::{Ask, Requests};
-use super::{AgentStatus, HomeAssistant};
+use super::{AgentStatus, HomeAssistant, Listing};
 use crate::clock::Timestamp;
 
 /// A state with a longer text in it is not kept; Home Assistant's own end at 255 characters.
@@ -152,6 +152,13 @@ impl Room {
         news
     }
 
+    /// The agent said whether the home's own policy shares anything. Says whether that is news.
+    pub(super) fn policy(&self, number: u64, is_stopped: bool) -> bool {
+        self.of(number).is_some_and(|mut inner| {
+            std::mem::replace(&mut inner.status.is_stopped, is_stopped) != is_stopped
+        })
+    }
+
     /// New states. What is not watched is not kept.
     pub(super) fn states(&self, number: u64, states: Vec<EntityState>, now: Timestamp) {
         if let Some(mut inner) = self.of(number) {
@@ -175,9 +182,9 @@ impl Room {
     }
 
     /// A part of an answer to `list`.
-    pub(super) fn listing(&self, number: u64, request: u64, entities: Vec<Listed>, more: bool) {
+    pub(super) fn listing(&self, number: u64, request: u64, part: Listing, more: bool) {
         if let Some(mut inner) = self.of(number) {
-            inner.requests.listing(request, entities, more);
+            inner.requests.listing(request, part, more);
         }
     }
 

@@ -36,6 +36,7 @@ fn well() -> Facts {
         home_assistant: Some(home_assistant(HomeAssistantState::Running)),
         last_seen: Some(T1),
         took_over: false,
+        is_stopped: false,
     };
     let provider = ProviderWord { tunnel: Some(line(T1)), ..nothing().provider };
     Facts { provider, agent, ..nothing() }
