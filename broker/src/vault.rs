@@ -57,6 +57,9 @@ pub const COLUMNS: &[Column] = &[
     Column { table: "totp", column: "sealed", row: "account_id" },
     Column { table: "cloudflare_tunnel", column: "token_sealed", row: "home_id" },
     Column { table: "tunnel_token", column: "token_sealed", row: "id" },
+    Column { table: "certificate", column: "account_sealed", row: "id" },
+    Column { table: "certificate", column: "order_key_sealed", row: "id" },
+    Column { table: "certificate", column: "key_sealed", row: "id" },
 ];
 
 /// Why a sealed record does not open.

@@ -385,3 +385,27 @@ CREATE TABLE incident (
     told_at BIGINT,
     well_at BIGINT
 );
+
+CREATE TABLE certificate (
+    id BIGINT PRIMARY KEY NOT NULL,
+    account_of TEXT,
+    account_sealed BLOB,
+    contact TEXT,
+    order_of TEXT,
+    order_url TEXT,
+    order_key_sealed BLOB,
+    records TEXT,
+    made_of TEXT,
+    chain TEXT,
+    key_sealed BLOB,
+    renew_at BIGINT NOT NULL DEFAULT 0,
+    version BIGINT NOT NULL DEFAULT 0,
+    due_at BIGINT NOT NULL DEFAULT 0,
+    not_before BIGINT NOT NULL DEFAULT 0,
+    tries BIGINT NOT NULL DEFAULT 0,
+    trouble TEXT,
+    trouble_since BIGINT,
+    lease BIGINT NOT NULL DEFAULT 0,
+    leased_until BIGINT NOT NULL DEFAULT 0
+);
+INSERT INTO certificate (id) VALUES (1);

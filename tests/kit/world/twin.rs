@@ -32,6 +32,16 @@ impl World {
         started.unwrap_or_else(|err| panic!("start a second broker: {err:#}"))
     }
 
+    /// What the broker is started with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What the broker is started with the next time.
+    pub fn settings_mut(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
+
     /// Starts the broker again with other settings.
     pub async fn change(&mut self, change: impl FnOnce(&mut Settings)) {
         self.stop_broker().await;
