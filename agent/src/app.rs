@@ -20,9 +20,13 @@ use crate::net;
 use crate::pairing::NotPaired;
 use crate::relay::{Link, Over, Relay};
 use crate::tasks::Tasks;
+use crate::tunnel::cloudflared::Supervisor;
 use crate::tunnel::{self, Keeper};
 
 pub use commands::{How, logout, pair, status};
+
+/// Installs `cloudflared` into the data folder.
+pub use crate::tunnel::cloudflared::install;
 pub use status::Status;
 
 /// How long tasks may take to end once told to.
@@ -69,7 +73,8 @@ impl Agent {
         let tasks = Tasks::default();
         let stop = tasks.stop();
         let (tunnel_status, tunnel_seen) = watch::channel(tunnel::Status::Connecting);
-        let seen = status::Seen { health: home_assistant.health(), link: link_seen, tunnel: tunnel_seen };
+        let seen =
+            status::Seen { health: home_assistant.health(), link: link_seen, tunnel: tunnel_seen.clone() };
         let reporter = status::Reporter::new(&settings, Arc::clone(&cloud), seen);
         let status = reporter.status();
         tasks.vital("status", reporter.keep(stop.clone()).map(Ok));
@@ -82,8 +87,11 @@ impl Agent {
             stop: stop.clone(),
             token: move |fresh| {
                 let cloud = Arc::clone(&token_from);
-                async move { Ok(cloud.tunnel_token(fresh).await?) }.boxed()
+                async move { Ok(cloud.tunnel_token(fresh, tunnel::cloudflared::check).await?) }.boxed()
             },
+            supervisor: Supervisor::new(&settings, &tls, stop.clone(), tunnel_status.clone())
+                .context("look after cloudflared")?,
+            longest_wait: settings.cloudflared.timings.longest_wait,
             status: tunnel_status,
         };
         tasks.vital("tunnel", tunnel::keep(keeper).map(Ok));
@@ -92,7 +100,7 @@ impl Agent {
             alive.keep_alive(&until).await;
             Ok(())
         });
-        let relay = Relay { cloud, home_assistant, tls, link };
+        let relay = Relay { cloud, home_assistant, tunnel: tunnel_seen, tls, link };
         tasks.vital("relay", relay.keep(stop).map(|ended| Ok(ended?)));
         info!(broker = pairing.broker, home.id = %pairing.home, home_assistant = %settings.home_assistant, "agent started");
         Ok(Self { tasks, status, _claim: claim })

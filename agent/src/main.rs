@@ -4,8 +4,9 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use agent::app::install::Wish;
 use agent::app::{self, How};
-use agent::config::{self, Cli, Command, Settings};
+use agent::config::{self, Cli, Command, OfCloudflared, Settings};
 use agent::net;
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -51,6 +52,9 @@ async fn obey(settings: Settings, command: Command) -> Result<ExitCode> {
             return Ok(if running { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Logout => app::logout(&settings, out).await?,
+        Command::Cloudflared { what: OfCloudflared::Install { version, sha256, from } } => {
+            app::install::install(&settings, Wish { version, sha256, from }, out).await?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -24,7 +24,7 @@ use tracing::info;
 
 use crate::config::Keeping;
 
-pub use file::write_whole;
+pub use file::{make_private, write_whole};
 
 /// How long a keyring may take; a locked one may be waiting for a person who is not there.
 const KEYRING_PATIENCE: Duration = Duration::from_secs(10);

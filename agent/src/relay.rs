@@ -1,6 +1,6 @@
 //! The broker's socket: states up, controls down.
 //!
-//! 1. Connect to [`PATH`] with the access token; send `hello` and how Home Assistant is.
+//! 1. Connect to [`PATH`] with the access token; send `hello`, and how Home Assistant and the tunnel are.
 //! 2. On each `watch`: from now on these entities and no others. Their present states go up, then each change.
 //! 3. On `list` and `control`: answer with the request's number, in whatever order the answers come.
 //! 4. On the way out: nothing is watched any more, until the broker says so anew.
@@ -28,8 +28,9 @@ use crate::cloud::{Cloud, CloudError};
 use crate::home_assistant::HomeAssistant;
 use crate::net;
 use crate::tasks::Backoff;
+use crate::tunnel;
 
-use session::{Ended, Session};
+use session::{Ended, Heard, Session};
 
 /// Reconnecting waits no longer than this, so that a broker that is back finds its homes within seconds.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -67,6 +68,8 @@ pub struct Relay {
     pub cloud: Arc<Cloud>,
     /// What to relay.
     pub home_assistant: HomeAssistant,
+    /// How the tunnel is, to be told as well.
+    pub tunnel: watch::Receiver<tunnel::Status>,
     /// Whom to trust.
     pub tls: Arc<ClientConfig>,
     /// Told of each change.
@@ -119,7 +122,8 @@ impl Relay {
         let ended = match self.connect(&token).await {
             Ok(socket) => {
                 info!(broker = %self.cloud.broker(), "relay connected");
-                Session::new(socket, &self.home_assistant, &self.link).run().await
+                let heard = Heard { home_assistant: &self.home_assistant, tunnel: self.tunnel.clone() };
+                Session::new(socket, heard, &self.link).run().await
             }
             Err(err) => match net::refused_with(&err) {
                 Some(401) => Ended::Unauthorized,

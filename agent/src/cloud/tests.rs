@@ -111,10 +111,10 @@ async fn a_refused_token_is_renewed_once() {
         _ => (401, json!({"error": "invalid_token"})),
     })
     .await;
-    assert!(scene.cloud.tunnel_token(false).await.unwrap().same_as("lkt_x"));
-    assert!(scene.cloud.tunnel_token(false).await.unwrap().same_as("lkt_x"));
+    assert!(scene.cloud.tunnel_token(false, |_| Ok(())).await.unwrap().same_as("lkt_x"));
+    assert!(scene.cloud.tunnel_token(false, |_| Ok(())).await.unwrap().same_as("lkt_x"));
     assert_eq!(scene.server.seen("/api/smarthome/homes/7/tunnel-token").len(), 2);
-    assert!(scene.cloud.tunnel_token(true).await.unwrap().same_as("lkt_x"));
+    assert!(scene.cloud.tunnel_token(true, |_| Ok(())).await.unwrap().same_as("lkt_x"));
     assert_eq!(scene.server.seen("/api/smarthome/homes/7/tunnel-token").len(), 3);
     assert!(matches!(scene.cloud.home().await, Err(CloudError::Refused { status, .. }) if status == 404));
     assert_eq!(refresh_tokens(&scene), ["r0", "r1"]);

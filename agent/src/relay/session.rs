@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use shared::entity::{Action, EntityId, EntityState, Listed};
-use shared::relay::{Downstream, Outcome, Refusal, Upstream, Watched, close};
+use shared::relay::{Downstream, Outcome, Refusal, TunnelState, Upstream, Watched, close};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message;
@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 use super::Link;
 use crate::home_assistant::{Health, HomeAssistant};
 use crate::net::WebSocket;
+use crate::tunnel;
 
 /// So often that an agent whose broker was restarted without a word is back before it is missed (25 s).
 const PING_EVERY: Duration = Duration::from_secs(10);
@@ -51,11 +52,21 @@ impl<E: Into<anyhow::Error>> From<E> for Ended {
     }
 }
 
+/// What the broker is told of.
+#[derive(Debug)]
+pub struct Heard<'a> {
+    /// Home Assistant.
+    pub home_assistant: &'a HomeAssistant,
+    /// The tunnel.
+    pub tunnel: watch::Receiver<tunnel::Status>,
+}
+
 /// One connection to the broker.
 #[derive(Debug)]
 pub struct Session<'a> {
     socket: WebSocket,
     home_assistant: &'a HomeAssistant,
+    tunnel: watch::Receiver<tunnel::Status>,
     link: &'a watch::Sender<Link>,
     /// The last `watch` of this connection: each entity, and whether it may be controlled.
     watched: HashMap<EntityId, bool>,
@@ -73,11 +84,12 @@ enum Answer {
 
 impl<'a> Session<'a> {
     /// A connection that was just upgraded.
-    pub fn new(socket: WebSocket, home_assistant: &'a HomeAssistant, link: &'a watch::Sender<Link>) -> Self {
+    pub fn new(socket: WebSocket, heard: Heard<'a>, link: &'a watch::Sender<Link>) -> Self {
         let now = Instant::now();
         Self {
             socket,
-            home_assistant,
+            home_assistant: heard.home_assistant,
+            tunnel: heard.tunnel,
             link,
             watched: HashMap::new(),
             in_flight: FuturesUnordered::new(),
@@ -99,7 +111,8 @@ impl<'a> Session<'a> {
         self.send([Upstream::Hello { version: env!("CARGO_PKG_VERSION").to_owned(), machine }]).await?;
         let mut health = self.home_assistant.health();
         let now = health.borrow_and_update().clone();
-        self.send([told(now)]).await?;
+        let tunnel = self.tunnel.borrow_and_update().clone();
+        self.send([of_tunnel(tunnel), told(now)]).await?;
         loop {
             let alarm = self.ping_at.min(self.heard + DEAD_AFTER);
             tokio::select! {
@@ -114,6 +127,10 @@ impl<'a> Session<'a> {
                 Ok(()) = health.changed() => {
                     let now = health.borrow_and_update().clone();
                     self.send([told(now)]).await?;
+                }
+                Ok(()) = self.tunnel.changed() => {
+                    let now = self.tunnel.borrow_and_update().clone();
+                    self.send([of_tunnel(now)]).await?;
                 }
                 () = sleep_until(alarm) => self.wake().await?,
             }
@@ -261,6 +278,17 @@ impl<'a> Session<'a> {
 
 fn told(health: Health) -> Upstream {
     Upstream::HomeAssistant { state: health.state, version: health.version, reason: health.reason }
+}
+
+fn of_tunnel(status: tunnel::Status) -> Upstream {
+    let (state, trouble) = match status {
+        tunnel::Status::Connecting => (TunnelState::Connecting, None),
+        tunnel::Status::Connected => (TunnelState::Up, None),
+        tunnel::Status::Amiss(trouble) => (TunnelState::Up, Some(trouble)),
+        tunnel::Status::Lost(trouble) => (TunnelState::Down, Some(trouble)),
+    };
+    let (trouble, reason) = trouble.map(|trouble| (trouble.word, trouble.reason)).unzip();
+    Upstream::Tunnel { state, trouble, reason }
 }
 
 /// Pieces that each fit into a frame; none of nothing.

@@ -15,6 +15,7 @@ struct World {
     broker: Server,
     house: Server,
     relay: JoinHandle<Result<(), Over>>,
+    tunnel: watch::Sender<tunnel::Status>,
     /// Ends both tasks when the test does.
     _stop: tokio_util::sync::DropGuard,
     _dir: tempfile::TempDir,
@@ -54,8 +55,9 @@ async fn world() -> World {
     tokio::spawn(connection.keep(stop.clone()));
     let cloud = Arc::new(Cloud::new(&pairing, memory, &tls).unwrap());
     let (link, _) = watch::channel(Link::Down(String::new()));
-    let relay = tokio::spawn(Relay { cloud, home_assistant, tls, link }.keep(stop.clone()));
-    World { broker, house, relay, _stop: stop.drop_guard(), _dir: dir }
+    let (tells, tunnel) = watch::channel(tunnel::Status::Connecting);
+    let relay = tokio::spawn(Relay { cloud, home_assistant, tunnel, tls, link }.keep(stop.clone()));
+    World { broker, house, relay, tunnel: tells, _stop: stop.drop_guard(), _dir: dir }
 }
 
 impl World {
@@ -93,6 +95,24 @@ fn shown(state: &str, at: i64) -> Value {
 fn watch(control: bool, ids: &[&str]) -> Value {
     let entities: Vec<_> = ids.iter().map(|id| json!({"entity_id": id, "control": control})).collect();
     json!({"type": "watch", "entities": entities})
+}
+
+#[tokio::test]
+async fn the_broker_is_told_how_the_tunnel_is() {
+    let mut world = world().await;
+    let mut broker = world.broker.socket().await;
+    assert_eq!(broker.next().await["type"], "hello");
+    assert_eq!(broker.next().await, json!({"type": "tunnel", "state": "connecting"}));
+    assert_eq!(broker.next().await["type"], "home_assistant");
+    let reason = "there is no cloudflared".to_owned();
+    let trouble = tunnel::Trouble { word: shared::relay::TunnelTrouble::NoProgram, reason };
+    world.tunnel.send_replace(tunnel::Status::Lost(trouble));
+    let mut told = broker.next().await;
+    while told["type"] != "tunnel" {
+        told = broker.next().await;
+    }
+    let lost = json!({"type": "tunnel", "state": "down", "trouble": "no_program", "reason": "there is no cloudflared"});
+    assert_eq!(told, lost);
 }
 
 #[tokio::test]
@@ -265,8 +285,8 @@ async fn a_new_connection_starts_with_nothing_watched() {
     broker
         .send(json!({"type": "control", "request": 1, "entity_id": "light.lamp", "action": "turn_on"}))
         .await;
-    let words = [broker.next().await, broker.next().await, broker.next().await];
+    let words = [broker.next().await, broker.next().await, broker.next().await, broker.next().await];
     let kinds: Vec<_> = words.iter().map(|word| word["type"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["hello", "home_assistant", "controlled"]);
-    assert_eq!(words[2]["outcome"]["reason"], "not_shared");
+    assert_eq!(kinds, ["hello", "tunnel", "home_assistant", "controlled"]);
+    assert_eq!(words[3]["outcome"]["reason"], "not_shared");
 }

@@ -140,6 +140,11 @@ impl Relay {
                     self.tell(room.home);
                 }
             }
+            Upstream::Tunnel { reason, .. } => {
+                if room.tunnel(number, reason.map(|text| clean(&text, 500))) {
+                    self.tell(room.home);
+                }
+            }
             Upstream::States { states } => room.states(number, states, now),
             Upstream::Gone { entity_ids } => room.gone(number, &entity_ids, now),
             Upstream::Listing { request, entities, more } => room.listing(number, request, entities, more),

@@ -119,6 +119,7 @@ impl Room {
             inner.requests.drop_all();
             inner.status.connected_since = None;
             inner.status.home_assistant = None;
+            inner.status.tunnel_trouble = None;
             inner.status.last_seen = Some(now);
             inner.settle(now);
         }
@@ -149,6 +150,14 @@ impl Room {
             before.filter(|before| before.state == heard.state).map_or(heard.since, |before| before.since);
         inner.status.home_assistant = Some(HomeAssistant { since, ..heard });
         inner.settle(now);
+        news
+    }
+
+    /// The agent said what is wrong with the tunnel, or that nothing is. Says whether it is news.
+    pub(super) fn tunnel(&self, number: u64, trouble: Option<String>) -> bool {
+        let Some(mut inner) = self.of(number) else { return false };
+        let news = inner.status.tunnel_trouble != trouble;
+        inner.status.tunnel_trouble = trouble;
         news
     }
 
