@@ -91,7 +91,6 @@ impl Agent {
             },
             supervisor: Supervisor::new(&settings, &tls, stop.clone(), tunnel_status.clone())
                 .context("look after cloudflared")?,
-            longest_wait: settings.cloudflared.timings.longest_wait,
             status: tunnel_status,
         };
         tasks.vital("tunnel", tunnel::keep(keeper).map(Ok));

@@ -76,8 +76,6 @@ pub struct Keeper<F> {
     pub token: F,
     /// Looks after `cloudflared`, where the tunnel is at Cloudflare.
     pub supervisor: Supervisor,
-    /// Between two starts of it, at most.
-    pub longest_wait: Duration,
     /// Where to say how it goes.
     pub status: watch::Sender<Status>,
 }
@@ -88,7 +86,7 @@ where
     F: Fn(bool) -> BoxFuture<'static, anyhow::Result<Secret>> + Send + Sync,
 {
     let mut waits = Waits::default();
-    let mut starts = Backoff::up_to(keeper.longest_wait);
+    let mut starts = Backoff::up_to(keeper.supervisor.longest_wait());
     let mut fresh = false;
     while let Some((held, lost)) = keeper.once(fresh).await {
         if held >= HELD {

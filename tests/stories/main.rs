@@ -15,6 +15,7 @@ mod people;
 mod providing;
 mod proving;
 mod relaying;
+mod supervising;
 mod taking_over;
 mod telling;
 mod trespassing;

@@ -142,6 +142,11 @@ impl Supervisor {
         })
     }
 
+    /// Between two starts, at most.
+    pub fn longest_wait(&self) -> Duration {
+        self.settings.timings.longest_wait
+    }
+
     /// Runs a tunnel until told to stop. `up`: since when it was connected.
     ///
     /// # Errors
