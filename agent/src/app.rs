@@ -29,8 +29,8 @@ pub use commands::{How, logout, pair, status};
 pub use crate::tunnel::cloudflared::install;
 pub use status::Status;
 
-/// How long tasks may take to end once told to.
-const LONGEST_GOODBYE: Duration = Duration::from_secs(8);
+/// How long tasks may take to end once told to, besides the time that visitors have.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(4);
 
 /// No broker has been paired with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +41,8 @@ pub struct NotYetPaired;
 #[derive(Debug)]
 pub struct Agent {
     tasks: Tasks,
+    /// How long they may take to end.
+    patience: Duration,
     status: watch::Receiver<Status>,
     /// Kept to the end, so that no second agent uses the same memory.
     _claim: Claim,
@@ -102,7 +104,8 @@ impl Agent {
         let relay = Relay { cloud, home_assistant, tunnel: tunnel_seen, tls, link };
         tasks.vital("relay", relay.keep(stop).map(|ended| Ok(ended?)));
         info!(broker = pairing.broker, home.id = %pairing.home, home_assistant = %settings.home_assistant, "agent started");
-        Ok(Self { tasks, status, _claim: claim })
+        let patience = LONGEST_GOODBYE + settings.cloudflared.timings.grace;
+        Ok(Self { tasks, patience, status, _claim: claim })
     }
 
     /// How everything is, now and at each change.
@@ -120,7 +123,7 @@ impl Agent {
     /// # Errors
     /// Why the agent ended, if it did so by itself.
     pub async fn stop(self) -> Result<()> {
-        self.tasks.finish(LONGEST_GOODBYE).await
+        self.tasks.finish(self.patience).await
     }
 }
 

@@ -7,6 +7,7 @@ mod installing;
 mod leaving;
 mod refusing;
 mod running;
+mod standing_in;
 
 use std::time::{Duration, Instant};
 
@@ -68,6 +69,8 @@ impl Scene {
             .unwrap();
         let scene = Self { world, cloudflare, connector, origin, settings, home };
         scene.until("the tunnel to lead to the origin", async || scene.leads_to(&port)).await;
+        // A tunnel this old is known everywhere.
+        scene.cloudflare.state().lag = Duration::ZERO;
         scene
     }
 
@@ -91,6 +94,35 @@ impl Scene {
     /// Starts the agent in here.
     async fn start(&self) -> Agent {
         Agent::start(self.settings.clone()).await.unwrap_or_else(|err| panic!("start the agent: {err:#}"))
+    }
+
+    /// Lets time pass in which something must not happen.
+    async fn until_past(&self, moment: Instant) {
+        let past = async || {
+            ensure!(Instant::now() >= moment);
+            Ok(())
+        };
+        self.until("time to pass", past).await;
+    }
+
+    /// Waits until the edge has a connector.
+    async fn until_connected(&self) -> Duration {
+        self.until("somebody to be connected", async || self.connected()).await.1
+    }
+
+    /// Waits until it has none.
+    async fn until_alone(&self) {
+        let alone = async || {
+            ensure!(self.connected().is_err());
+            Ok(())
+        };
+        self.until("nobody to be connected", alone).await;
+    }
+
+    fn connected(&self) -> Result<()> {
+        let state = self.cloudflare.state();
+        ensure!(state.alive().any(|tunnel| !tunnel.connectors.is_empty()), "nobody came");
+        Ok(())
     }
 
     /// Waits until an agent says that its tunnel is up.

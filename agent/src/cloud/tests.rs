@@ -121,6 +121,25 @@ async fn a_refused_token_is_renewed_once() {
 }
 
 #[tokio::test]
+async fn a_tunnel_token_that_is_none_takes_no_other_ones_place() {
+    let scene = scene(|seen| match seen.path.as_str() {
+        path::TOKEN => tokens(1),
+        _ => (200, json!({"tunnel_token": "e30=", "tunnel_id": "t", "subdomain": "h.example"})),
+    })
+    .await;
+    let good = Secret::from("lkt_good".to_owned());
+    let put = |all: &mut crate::memory::Remembered| {
+        all.pairing.as_mut().unwrap().tunnel_token = Some(good.clone());
+    };
+    scene.memory.change(put).await.unwrap();
+    let refused = scene.cloud.tunnel_token(true, |_| Err("it names no account".to_owned())).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("it names no account") && !refused.contains("e30"), "{refused}");
+    let kept = scene.memory.recall().pairing.unwrap().tunnel_token.unwrap();
+    assert!(kept.same_as("lkt_good"));
+}
+
+#[tokio::test]
 async fn an_agent_that_needs_nothing_still_uses_its_refresh_token() {
     let scene = scene(counting()).await;
     let stop = CancellationToken::new();

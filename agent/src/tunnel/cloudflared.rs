@@ -58,6 +58,8 @@ pub use token::check;
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// And no more of them are read.
 const LAST_LINES: usize = 200;
+/// Other words for the same trouble are passed on no more often than this.
+const SAME_TROUBLE: Duration = Duration::from_secs(60);
 /// How often within the time between two looks a verdict is asked for.
 const TICKS: u32 = 5;
 
@@ -217,6 +219,8 @@ struct Watched<'a> {
     looking: Option<BoxFuture<'static, (Probe, Look)>>,
     probe: Option<Probe>,
     floods: bool,
+    /// When a reason was told last.
+    told: Option<Instant>,
 }
 
 impl<'a> Watched<'a> {
@@ -231,6 +235,7 @@ impl<'a> Watched<'a> {
             looking: None,
             probe: None,
             floods: false,
+            told: None,
         }
     }
 
@@ -304,10 +309,13 @@ impl<'a> Watched<'a> {
         }
     }
 
-    fn tell(&self, now: Instant) {
+    /// Says how the tunnel is. A trouble's words may change with every line, and each telling is written to disk.
+    fn tell(&mut self, now: Instant) {
         let status = self.course.status(now);
-        self.supervisor.status.send_if_modified(|told| {
-            let is_news = *told != status;
+        let lately = self.told.is_some_and(|at| now.duration_since(at) < SAME_TROUBLE);
+        let news = self.supervisor.status.send_if_modified(|told| {
+            let is_like = std::mem::discriminant(told) == std::mem::discriminant(&status);
+            let is_news = *told != status && !(is_like && lately);
             if is_news {
                 match &status {
                     Status::Connected => info!("the tunnel is up"),
@@ -319,6 +327,9 @@ impl<'a> Watched<'a> {
             }
             is_news
         });
+        if news {
+            self.told = Some(now);
+        }
     }
 }
 

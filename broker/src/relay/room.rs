@@ -5,6 +5,7 @@
 //! encoded once.
 
 use std::collections::{BTreeMap, HashMap};
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shared::entity::{EntityId, EntityState, Listed};
@@ -155,10 +156,10 @@ impl Room {
 
     /// The agent said what is wrong with the tunnel, or that nothing is. Says whether it is news.
     pub(super) fn tunnel(&self, number: u64, trouble: Option<String>) -> bool {
-        let Some(mut inner) = self.of(number) else { return false };
-        let news = inner.status.tunnel_trouble != trouble;
-        inner.status.tunnel_trouble = trouble;
-        news
+        let replaced = |mut inner: MutexGuard<'_, Inner>| {
+            mem::replace(&mut inner.status.tunnel_trouble, trouble.clone())
+        };
+        self.of(number).map(replaced).is_some_and(|before| before != trouble)
     }
 
     /// New states. What is not watched is not kept.

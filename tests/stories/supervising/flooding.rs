@@ -19,12 +19,11 @@ async fn a_flood_of_lines_costs_little_and_ends() {
     let mut scene = Scene::new().await;
     scene.settings.cloudflared.timings.flood = Duration::from_secs(6);
     let agent = programs::agent(&scene.settings, scene.world.folder()).unwrap();
-    scene.until("the tunnel to be up", async || super::running::connected(&scene)).await;
+    scene.until_connected().await;
     let starts = scene.connector.starts().len();
     let (used, (rss, _), began) = (processor(&agent), memory(&agent).unwrap(), Instant::now());
     scene.connector.change(|orders| orders.floods = true);
-    let later = began + Duration::from_secs(5);
-    scene.until("five seconds of flood", async || Ok(ensure!(Instant::now() >= later))).await;
+    scene.until_past(began + Duration::from_secs(5)).await;
     let (cost, (grown, _)) = (processor(&agent) - used, memory(&agent).unwrap());
     println!("5 s of flood: {cost:.2} s of processor, {rss} KiB before and {grown} KiB after");
     assert!(cost < 1.0, "{cost} s of processor");
@@ -32,7 +31,7 @@ async fn a_flood_of_lines_costs_little_and_ends() {
     scene.until_start(starts).await;
     let restarted = began.elapsed();
     scene.connector.change(|orders| orders.floods = false);
-    scene.until("the tunnel to be up", async || super::running::connected(&scene)).await;
+    scene.until_connected().await;
     println!(
         "started again {restarted:.1?} after it began, with {:.1?} of patience",
         scene.settings.cloudflared.timings.flood

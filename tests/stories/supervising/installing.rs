@@ -161,6 +161,7 @@ async fn an_installation_that_is_killed_harms_nothing() {
     let (_stop, stopped) = tokio::sync::oneshot::channel::<()>();
     tokio::spawn(async move {
         let (mut socket, _) = listener.accept().await.unwrap();
+        _ = socket.read(&mut [0; 1024]).await.unwrap();
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", half.len());
         socket.write_all(head.as_bytes()).await.unwrap();
         socket.write_all(&half[..half.len() / 2]).await.unwrap();

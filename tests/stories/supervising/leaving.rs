@@ -10,9 +10,9 @@ use super::*;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_agent_leaves_no_child() {
     let scene = Scene::new().await;
-    for how in ["kill -9", "a panic's end"] {
+    for how in ["kill -9", "abort"] {
         let agent = programs::agent(&scene.settings, scene.world.folder()).unwrap();
-        scene.until("the tunnel to be up", async || super::running::connected(&scene)).await;
+        scene.until_connected().await;
         let child = scene.running();
         let signal = if how == "kill -9" { Signal::SIGKILL } else { Signal::SIGABRT };
         // The agent alone: its child leads a session of its own.
@@ -20,8 +20,7 @@ async fn a_killed_agent_leaves_no_child() {
         println!("{how}: the child was gone {:.1?} later", scene.until_none().await);
         assert!(!scene.connector.diary().contains(&Entry::Asked(child)), "nobody was left to ask it");
         drop(agent);
-        let alone = async || Ok(ensure!(super::running::connected(&scene).is_err()));
-        scene.until("the edge to notice", alone).await;
+        scene.until_alone().await;
     }
     scene.world.end().await;
 }

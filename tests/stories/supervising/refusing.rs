@@ -17,7 +17,7 @@ async fn a_renewed_token_is_fetched_and_used() {
     let another = async || {
         let running = scene.connector.running();
         ensure!(running.len() == 1 && running[0] != old, "{running:?}");
-        super::running::connected(&scene)?;
+        scene.connected()?;
         says(&agent, |now| now.tunnel_connected)
     };
     scene.until("another one to be connected", another).await;
@@ -37,8 +37,7 @@ async fn refused_for_ever_it_is_tried_with_pauses_and_says_why() {
         .until_reason(&agent, "Cloudflare refuses the tunnel's token (Unauthorized: Failed to get tunnel)")
         .await;
     let began = Instant::now();
-    let enough = began + Duration::from_secs(6);
-    scene.until("six seconds to pass", async || Ok(ensure!(Instant::now() >= enough))).await;
+    scene.until_past(began + Duration::from_secs(6)).await;
     let starts = scene.connector.starts().len();
     println!("{starts} starts in {:.1?}; by itself it would have asked again and again", began.elapsed());
     assert!((2..=16).contains(&starts), "{starts} starts");
@@ -63,7 +62,7 @@ async fn a_tunnel_that_was_taken_away_is_made_anew_and_run() {
     let another = async || {
         let running = scene.connector.running();
         ensure!(running.len() == 1 && running[0] != old, "{running:?}");
-        super::running::connected(&scene)
+        scene.connected()
     };
     // The broker looks every ten seconds, and needs two looks.
     let found = within(Duration::from_secs(60), "another tunnel to be connected", another).await;
@@ -110,8 +109,7 @@ async fn a_tunnel_that_is_to_lead_elsewhere_is_shut() {
     scene.cloudflare.state().tunnels[0].config = Some((good.0 + 1, router));
     let took = scene.until_reason(&agent, "http://192.168.1.1:80, which is not Home Assistant").await;
     println!("shut after {took:.1?}");
-    let shut = async || Ok(ensure!(super::running::connected(&scene).is_err()));
-    scene.until("nobody to be connected", shut).await;
+    scene.until_alone().await;
     scene.cloudflare.state().tunnels[0].config = Some((good.0 + 2, good.1));
     println!("up {:.1?} after it led home again", scene.until_up(&agent).await);
     scene.end(agent).await;

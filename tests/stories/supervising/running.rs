@@ -57,7 +57,7 @@ async fn its_token_is_seen_nowhere() {
     let mut agent =
         kit::process::Process::start("the agent", &mut command, &folder.join("agent.log"), Signal::SIGTERM)
             .unwrap();
-    scene.until("the tunnel to be up", async || connected(&scene)).await;
+    scene.until_connected().await;
     let token = scene.cloudflare.state().alive().next().unwrap().token();
     let secret = scene.cloudflare.state().alive().next().unwrap().secret.clone();
     let search = Search::of(&[("the token", &token), ("its secret", &secret)]).unwrap();
@@ -86,13 +86,6 @@ async fn its_token_is_seen_nowhere() {
     assert!(search.found(log.as_bytes()).is_empty(), "in its log");
     assert!(search.found_below(&folder.join("programs")).unwrap().is_empty(), "beside the program");
     scene.world.end().await;
-}
-
-/// Whether the edge has a connector.
-pub fn connected(scene: &Scene) -> Result<()> {
-    let state = scene.cloudflare.state();
-    ensure!(state.alive().any(|tunnel| !tunnel.connectors.is_empty()), "nobody came");
-    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

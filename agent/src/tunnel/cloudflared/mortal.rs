@@ -28,3 +28,25 @@ pub fn bind(command: &mut Command) {
     // (signal-safety(7)); it allocates nothing, takes no lock and touches no memory of the parent.
     unsafe { command.pre_exec(before_exec) };
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::tasks::Starter;
+
+    #[tokio::test]
+    async fn a_child_dies_with_the_thread_that_started_it() {
+        let starter = Starter::new().unwrap();
+        let mut command = Command::new("sleep");
+        command.arg("100");
+        bind(&mut command);
+        let mut child = starter.carry_out(move || command.spawn()).await.unwrap();
+        assert!(child.try_wait().unwrap().is_none(), "it lives while its starter does");
+        drop(starter);
+        let ended = tokio::time::timeout(Duration::from_secs(5), child.wait()).await;
+        assert_eq!(ended.expect("it ends").unwrap().signal(), Some(Signal::SIGKILL as i32));
+    }
+}
