@@ -1,6 +1,7 @@
 //! Everything put together: one agent from start to stop, and the commands that are not `run`.
 
 mod commands;
+mod service;
 mod status;
 
 use std::sync::Arc;
@@ -18,12 +19,13 @@ use crate::home_assistant::{self, Door};
 use crate::memory::{Claim, Memory, MemoryError};
 use crate::net;
 use crate::pairing::NotPaired;
+use crate::policy::PolicyFile;
 use crate::relay::{Link, Over, Relay};
 use crate::tasks::Tasks;
 use crate::tunnel::cloudflared::Supervisor;
 use crate::tunnel::{self, Keeper};
 
-pub use commands::{How, logout, pair, status};
+pub use commands::{How, logout, pair, set_sharing, status};
 
 /// Installs `cloudflared` into the data folder.
 pub use crate::tunnel::cloudflared::install;
@@ -75,12 +77,20 @@ impl Agent {
         let tasks = Tasks::default();
         let stop = tasks.stop();
         let (tunnel_status, tunnel_seen) = watch::channel(tunnel::Status::Connecting);
-        let seen =
-            status::Seen { health: home_assistant.health(), link: link_seen, tunnel: tunnel_seen.clone() };
+        let policy_file = PolicyFile::open(settings.policy.clone());
+        let policy = policy_file.policy();
+        tasks.restless("policy", policy_file.keep(stop.clone()).map(Ok));
+        let seen = status::Seen {
+            health: home_assistant.health(),
+            link: link_seen,
+            tunnel: tunnel_seen.clone(),
+            policy: policy.clone(),
+        };
         let reporter = status::Reporter::new(&settings, Arc::clone(&cloud), seen);
         let status = reporter.status();
+        tasks.vital("service", service::keep(reporter.status(), tasks.beats(), stop.clone()).map(Ok));
         tasks.vital("status", reporter.keep(stop.clone()).map(Ok));
-        tasks.vital("home assistant", connection.keep(stop.clone()).map(Ok));
+        tasks.restless("home assistant", connection.keep(stop.clone()).map(Ok));
         let token_from = Arc::clone(&cloud);
         let keeper = Keeper {
             broker: cloud.broker().clone(),
@@ -95,14 +105,14 @@ impl Agent {
                 .context("look after cloudflared")?,
             status: tunnel_status,
         };
-        tasks.vital("tunnel", tunnel::keep(keeper).map(Ok));
+        tasks.restless("tunnel", tunnel::keep(keeper).map(Ok));
         let (alive, until) = (Arc::clone(&cloud), stop.clone());
         tasks.vital("pairing", async move {
             alive.keep_alive(&until).await;
             Ok(())
         });
-        let relay = Relay { cloud, home_assistant, tunnel: tunnel_seen, tls, link };
-        tasks.vital("relay", relay.keep(stop).map(|ended| Ok(ended?)));
+        let relay = Relay { cloud, home_assistant, tunnel: tunnel_seen, tls, policy, link };
+        tasks.restless("relay", relay.keep(stop).map(|ended| Ok(ended?)));
         info!(broker = pairing.broker, home.id = %pairing.home, home_assistant = %settings.home_assistant, "agent started");
         let patience = LONGEST_GOODBYE + settings.cloudflared.timings.grace;
         Ok(Self { tasks, patience, status, _claim: claim })

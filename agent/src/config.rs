@@ -55,6 +55,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Stop all sharing from this home, or let it go on: the broker cannot undo it
+    Sharing {
+        /// Which
+        #[arg(value_enum)]
+        what: Sharing,
+    },
     /// Give the pairing back to the broker and forget it here
     Logout,
     /// Look after cloudflared, which runs the tunnel of a home at Cloudflare
@@ -80,6 +86,15 @@ pub enum OfCloudflared {
         #[arg(long, value_name = "URL")]
         from: Option<String>,
     },
+}
+
+/// What is to become of sharing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sharing {
+    /// Nothing is shared any more, within seconds
+    Stop,
+    /// What the links and the policy allow is shared again
+    Resume,
 }
 
 /// Settings that hold for every command, as flags or from the environment.
@@ -109,6 +124,9 @@ pub struct Common {
     /// The cloudflared to use [default: the one installed in the data directory, else the one on PATH]
     #[arg(long = "cloudflared", global = true, env = "LATCHKEY_CLOUDFLARED", value_name = "FILE")]
     cloudflared: Option<PathBuf>,
+    /// The home's own policy, what may leave it [default: policy.toml in the data directory]
+    #[arg(long, global = true, env = "LATCHKEY_POLICY", value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Allow http:// to a broker that is not on this machine (anyone on the way can read along)
     #[arg(long, global = true, env = "LATCHKEY_ALLOW_PLAIN_HTTP")]
     allow_plain_http: bool,
@@ -137,6 +155,7 @@ struct SettingsFile {
     data_dir: Option<PathBuf>,
     memory: Option<Keeping>,
     ca_file: Option<PathBuf>,
+    policy: Option<PathBuf>,
     allow_plain_http: bool,
     cloudflared: cloudflared::Table,
 }
@@ -171,6 +190,8 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// The program that runs a tunnel at Cloudflare.
     pub cloudflared: Cloudflared,
+    /// The home's own policy: what may leave it.
+    pub policy: PathBuf,
 }
 
 impl Settings {
@@ -201,18 +222,18 @@ impl Settings {
         let first = |dirs: String| dirs.split(':').next().map(PathBuf::from);
         let cloudflared =
             Cloudflared::put_together(flags.cloudflared, file.cloudflared).context("cloudflared")?;
+        let data_dir = flags
+            .data_dir
+            .or(file.data_dir)
+            .or(around.state_directory.and_then(first))
+            .or(around.user_data_dir)
+            .ok_or_else(|| anyhow!("data_dir: neither HOME nor STATE_DIRECTORY is set; give --data-dir"))?;
         Ok(Self {
             broker,
             home_assistant: home_assistant_address(address).context("home_assistant")?,
             home_assistant_token: from_file.or(around.home_assistant_token).or(supervisor_token),
-            data_dir: flags
-                .data_dir
-                .or(file.data_dir)
-                .or(around.state_directory.and_then(first))
-                .or(around.user_data_dir)
-                .ok_or_else(|| {
-                    anyhow!("data_dir: neither HOME nor STATE_DIRECTORY is set; give --data-dir")
-                })?,
+            policy: flags.policy.or(file.policy).unwrap_or_else(|| data_dir.join("policy.toml")),
+            data_dir,
             memory: flags.memory.or(file.memory).unwrap_or_default(),
             ca_file: flags.ca_file.or(file.ca_file),
             cloudflared: Cloudflared {

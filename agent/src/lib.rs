@@ -13,6 +13,7 @@ pub mod net; // dialling out: addresses, trust, WebSockets
 pub mod cloud; // the broker's HTTP routes, with an access token that stays fresh
 pub mod pairing; // signing in: device flow and browser flow
 pub mod home_assistant; // Home Assistant's WebSocket API: states, names, places, services
+pub mod policy; // what may leave this house, whatever the broker says
 pub mod tunnel; // the home's way in from outside
 pub mod relay; // the broker's socket: states up, controls down
 pub mod app; // everything put together

@@ -51,6 +51,7 @@ async fn obey(settings: Settings, command: Command) -> Result<ExitCode> {
             let running = app::status(&settings, json, out).await?;
             return Ok(if running { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Command::Sharing { what } => app::set_sharing(&settings, what, out)?,
         Command::Logout => app::logout(&settings, out).await?,
         Command::Cloudflared { what: OfCloudflared::Install { version, sha256, from } } => {
             app::install::install(&settings, Wish { version, sha256, from }, out).await?;

@@ -119,7 +119,7 @@ impl Memory {
     /// # Errors
     /// A damaged file, a disk or keyring that refuses; never because there is nothing yet.
     pub async fn open(dir: &Path, keeping: Keeping) -> Result<Self, MemoryError> {
-        file::make_private(dir)?;
+        make_private(dir)?;
         let store = choose(dir, keeping).await?;
         let (store, now) = off_thread(move || store.read().map(|now| (store, now))).await?;
         Ok(Self { inner: Arc::new(Inner { store, now: RwLock::new(now) }), turn: Arc::default() })
@@ -264,7 +264,7 @@ impl Claim {
     /// # Errors
     /// `InUse`, or a disk that refuses.
     pub async fn take(dir: &Path) -> Result<Self, MemoryError> {
-        file::make_private(dir)?;
+        make_private(dir)?;
         for _ in 0..10 {
             if let Some(claim) = Self::try_take(dir)? {
                 return Ok(claim);

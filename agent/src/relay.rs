@@ -6,8 +6,8 @@
 //! 4. On the way out: nothing is watched any more, until the broker says so anew.
 //!
 //! Invariant: a state goes up only for an entity of the last `watch` of this very connection, and a control is
-//! done only for one that this `watch` lets be controlled. The home checks this itself; it does not rely on
-//! the broker (S6, S10).
+//! done only for one that this `watch` lets be controlled; in both the home's own policy has the last word. The
+//! home checks this itself; it does not rely on the broker (S6, S10).
 
 mod session;
 
@@ -27,10 +27,11 @@ use tracing::{debug, info, warn};
 use crate::cloud::{Cloud, CloudError};
 use crate::home_assistant::HomeAssistant;
 use crate::net;
+use crate::policy::InForce;
 use crate::tasks::Backoff;
 use crate::tunnel;
 
-use session::{Ended, Heard, Session};
+use session::{Ended, Session};
 
 /// Reconnecting waits no longer than this, so that a broker that is back finds its homes within seconds.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -72,6 +73,8 @@ pub struct Relay {
     pub tunnel: watch::Receiver<tunnel::Status>,
     /// Whom to trust.
     pub tls: Arc<ClientConfig>,
+    /// What may leave the house.
+    pub policy: watch::Receiver<Arc<InForce>>,
     /// Told of each change.
     pub link: watch::Sender<Link>,
 }
@@ -122,8 +125,7 @@ impl Relay {
         let ended = match self.connect(&token).await {
             Ok(socket) => {
                 info!(broker = %self.cloud.broker(), "relay connected");
-                let heard = Heard { home_assistant: &self.home_assistant, tunnel: self.tunnel.clone() };
-                Session::new(socket, heard, &self.link).run().await
+                Session::new(socket, self).run().await
             }
             Err(err) => match net::refused_with(&err) {
                 Some(401) => Ended::Unauthorized,

@@ -2,6 +2,8 @@
 //!
 //! Invariant: no task outlives its [`Tasks`]; a vital one that ends, in whatever way, stops all the others.
 
+mod beats;
+
 use std::io;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -13,6 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+pub use beats::Beats;
+
+/// So long a restless task may do nothing at all: three times the longest wait between tries (a minute).
+const LONGEST_QUIET: Duration = Duration::from_secs(180);
+
 /// The tasks of one agent.
 #[derive(Debug, Default)]
 pub struct Tasks {
@@ -20,12 +27,27 @@ pub struct Tasks {
     stop: CancellationToken,
     /// Why the first vital task ended, if one did before it was told to.
     ended: Arc<Mutex<Option<anyhow::Error>>>,
+    beats: Arc<Beats>,
 }
 
 impl Tasks {
     /// Cancelled when everything is to stop.
     pub fn stop(&self) -> CancellationToken {
         self.stop.clone()
+    }
+
+    /// The beats of the tasks that are never quiet for long.
+    pub fn beats(&self) -> Arc<Beats> {
+        Arc::clone(&self.beats)
+    }
+
+    /// Like [`Tasks::vital`], for a task that does something every few minutes whatever happens.
+    pub fn restless(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.vital(name, self.beats.listen(name, LONGEST_QUIET, work));
     }
 
     /// Starts a task without which the agent is nothing. Its error, or its end before everything is to stop,

@@ -38,7 +38,7 @@ const HELD: Duration = Duration::from_secs(10);
 const STAND_BACK: Duration = Duration::from_secs(60);
 
 /// Nor is a broker asked again sooner that says this home is not ours, or not there.
-const NOT_OURS: Duration = Duration::from_secs(300);
+const NOT_OURS: Duration = Duration::from_secs(60);
 
 /// How the tunnel is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]

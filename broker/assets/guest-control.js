@@ -19,6 +19,8 @@ let clearing = null;
 function stand() {
   const on = state() === 'on';
   flip.setAttribute('aria-checked', on);
+  // Neither on nor off: there is nothing to press until the device is back.
+  flip.disabled = state() === 'unavailable';
   form.elements.action.value = on ? 'turn_off' : 'turn_on';
 }
 

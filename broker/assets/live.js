@@ -88,7 +88,9 @@ function show(now) {
   }
   // What waited for the home (the guide, the list of devices) is made by the server. Once is enough: a home
   // that comes and goes must not make the page jump for ever.
-  if (now.online && root.querySelector('[data-until-online]') && !once()) location.reload();
+  const shares = root.querySelector('[data-shares]');
+  const turned = shares !== null && (shares.dataset.shares === 'yes') !== now.shares;
+  if (now.online && (turned || (root.querySelector('[data-until-online]') && !once()))) location.reload();
 }
 
 function once() {

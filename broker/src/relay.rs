@@ -104,6 +104,17 @@ pub struct AgentStatus {
     pub last_seen: Option<Timestamp>,
     /// It took the place of an agent that was paired on its own and still connected.
     pub took_over: bool,
+    /// The home's own policy shares nothing at all, and nobody but the home can change that (S10).
+    pub is_stopped: bool,
+}
+
+/// A home's entities, as far as its own policy lets their names go up.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Names and places.
+    pub entities: Vec<Listed>,
+    /// How many more there are, which the home keeps to itself.
+    pub withheld: u32,
 }
 
 /// How a Home Assistant is, as its agent says.
@@ -249,9 +260,10 @@ impl Relay {
     ///
     /// # Errors
     /// When the home is away or does not answer within five seconds.
-    pub async fn list(&self, home: &Owned) -> Result<Vec<Listed>, Away> {
+    pub async fn list(&self, home: &Owned) -> Result<Listing, Away> {
         let room = self.find(home.id).ok_or(Away::Offline)?;
-        let ask = room.ask(|tell| Ask::List(Vec::new(), tell), |request| Downstream::List { request });
+        let ask =
+            room.ask(|tell| Ask::List(Listing::default(), tell), |request| Downstream::List { request });
         let (request, answer) = ask.ok_or(Away::Offline)?;
         let mut waiting = Waiting { room, request, answer };
         match timeout(LIST, &mut waiting.answer).await {

@@ -405,6 +405,12 @@ dashboard-no-area = No area
 dashboard-share = Share
 dashboard-away-title = Your home is away right now
 dashboard-away-lead = Its agent is not connected, so its devices cannot be listed. They appear here by themselves when it is back. If it stays away: does the machine have power and network? After a reinstall, pair it again:
+dashboard-withheld = { $n ->
+    [one] One more entity stays at home: the home’s own policy keeps it. To share it, name it in policy.toml beside the agent.
+   *[other] { $n } more entities stay at home: the home’s own policy keeps them, such as locks, cameras and persons. To share one, name it in policy.toml beside the agent.
+}
+dashboard-stopped-title = This home has stopped all sharing
+dashboard-stopped-lead = Somebody at home told the agent to share nothing. Links show their devices as unavailable until it is told otherwise there; from here it cannot be changed.
 dashboard-share-title = Share a device
 dashboard-for-whom = For whom?
 dashboard-for-whom-example = Anna, while we are away

@@ -348,6 +348,11 @@ dashboard-no-area = 未分區
 dashboard-share = 分享
 dashboard-away-title = 您的住家目前離線
 dashboard-away-lead = 代理程式未連線，因此無法列出裝置。恢復連線後會自動顯示在這裡。若一直離線，請檢查主機的電源和網路。如果重新安裝過，請再次配對：
+dashboard-withheld = { $n ->
+   *[other] 另有 { $n } 個實體留在家中：住家自己的政策不讓它們外傳，例如門鎖、攝影機和人員。若要分享，請在代理程式旁的 policy.toml 中列出。
+}
+dashboard-stopped-title = 這個住家已停止所有分享
+dashboard-stopped-lead = 家中有人要求代理程式不分享任何內容。在那裡恢復之前，連結會將裝置顯示為無法使用；從這裡無法更改。
 dashboard-share-title = 分享裝置
 dashboard-for-whom = 給誰使用？
 dashboard-for-whom-example = 我們外出期間的安娜

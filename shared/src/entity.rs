@@ -152,6 +152,13 @@ pub struct Listed {
     /// The floor the area is on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<String>,
+    /// Whether the home's own policy lets it be seen only, never switched (S10).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub view_only: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 #[cfg(test)]

@@ -50,12 +50,17 @@ pub enum Upstream {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// What the home's own policy says (S10); sent after `hello` and at each change.
+    Policy {
+        /// Whether the home shares nothing at all, whatever is asked for.
+        stopped: bool,
+    },
     /// New states of watched entities. After a `watch`, the present state of every one that is there.
     States {
         /// The states, newest last.
         states: Vec<EntityState>,
     },
-    /// Watched entities that Home Assistant does not have (any more).
+    /// Watched entities that Home Assistant does not have (any more), or that the home's own policy keeps at home.
     Gone {
         /// Which.
         entity_ids: Vec<EntityId>,
@@ -69,6 +74,9 @@ pub enum Upstream {
         /// Whether more parts follow.
         #[serde(default)]
         more: bool,
+        /// How many entities the home's own policy keeps at home: not even their names go up (S10).
+        #[serde(default, skip_serializing_if = "is_zero")]
+        withheld: u32,
     },
     /// The answer to `control`.
     Controlled {
@@ -80,6 +88,10 @@ pub enum Upstream {
     /// A word of a newer agent; skipped.
     #[serde(other)]
     Unknown,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Whether Home Assistant answers the agent.
@@ -94,6 +106,18 @@ pub enum HomeAssistantState {
     Unreachable,
     /// It refused the agent's token; the owner must act.
     Refused,
+}
+
+impl HomeAssistantState {
+    /// The word for it, as on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Starting => "starting",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// Whether the tunnel is up, on the agent's side.
@@ -164,6 +188,8 @@ pub enum Outcome {
 pub enum Refusal {
     /// Nothing the agent was told of lets anyone control this entity.
     NotShared,
+    /// The home's own policy forbids it (S10).
+    Policy,
     /// Its domain is not switch, light or fan.
     NotControllable,
     /// Home Assistant has no such entity now.

@@ -30,6 +30,7 @@ pub fn settings(folder: &Path, broker: &str, home_assistant: (&str, &str)) -> Re
         memory: Keeping::File,
         ca_file: None,
         cloudflared: Cloudflared::default(),
+        policy: folder.join("policy.toml"),
     })
 }
 

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use agent::config::cloudflared::Timings;
 use anyhow::{Context, Result, ensure};
@@ -87,12 +88,39 @@ pub fn agent(settings: &agent::config::Settings, folder: &Path) -> Result<Proces
     Process::start("the agent", &mut command, &folder.join("agent.log"), Signal::SIGTERM)
 }
 
+/// Like [`agent`], as systemd would start it: told where to say how it is, and how long it may be silent.
+///
+/// # Errors
+/// Like [`fn@broker`].
+pub fn agent_as_service(
+    settings: &agent::config::Settings,
+    folder: &Path,
+    notify: &Path,
+    watchdog: Duration,
+) -> Result<Process> {
+    let mut command = agents_command(settings, "run")?;
+    command.env("NOTIFY_SOCKET", notify).env("WATCHDOG_USEC", watchdog.as_micros().to_string());
+    Process::start("the agent", &mut command, &folder.join("agent.log"), Signal::SIGTERM)
+}
+
 /// Runs the agent's `logout` and waits for it.
 ///
 /// # Errors
 /// When the program was not built, or says no; its words are in the text.
 pub fn log_out(settings: &agent::config::Settings) -> Result<()> {
-    let ended = agents_command(settings, "logout")?.output().context("run latchkey-agent logout")?;
+    succeed(&mut agents_command(settings, "logout")?)
+}
+
+/// Runs the agent's `sharing stop` or `sharing resume` and waits for it; another may run the agent meanwhile.
+///
+/// # Errors
+/// Like [`log_out`].
+pub fn sharing(settings: &agent::config::Settings, what: &str) -> Result<()> {
+    succeed(agents_command(settings, "sharing")?.arg(what))
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    let ended = command.output().context("run latchkey-agent")?;
     ensure!(ended.status.success(), "{}: {}", ended.status, String::from_utf8_lossy(&ended.stderr));
     Ok(())
 }

@@ -17,6 +17,7 @@ mod people;
 mod programs;
 mod speed;
 mod taking_over;
+mod withholding;
 
 use kit::world::{Database, World};
 

@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use shared::relay::HomeAssistantState;
 use tokio::process::Command;
 use tracing::{debug, info};
 
 use super::NotYetPaired;
 use super::status::{self, Status};
 use crate::cloud::Cloud;
-use crate::config::{Settings, has_display};
-use crate::memory::{Claim, Memory, Pairing};
+use crate::config::{Settings, Sharing, has_display};
+use crate::memory::{Claim, Memory, Pairing, make_private};
 use crate::net;
 use crate::pairing::{Provider, browser, device};
+use crate::policy::set_stopped;
 use crate::tasks::now_ms;
 
 /// By which flow to sign in.
@@ -134,18 +134,31 @@ fn in_words(report: &Report, now: i64) -> String {
         let broker = link(last.broker_connected, &last.broker_reason);
         lines.push(format!("broker          {broker} ({})", last.broker));
         lines.push(format!("tunnel          {}", link(last.tunnel_connected, &last.tunnel_reason)));
-        let state = match last.home_assistant {
-            HomeAssistantState::Running => "running",
-            HomeAssistantState::Starting => "starting",
-            HomeAssistantState::Unreachable => "unreachable",
-            HomeAssistantState::Refused => "refused",
-        };
+        let state = last.home_assistant.word();
         let version = last.home_assistant_version.as_ref().map(|v| format!(" {v}")).unwrap_or_default();
         lines.push(format!("home assistant  {state}{version}{}", because(&last.home_assistant_reason)));
+        lines.push(match (&last.policy_reason, last.sharing_stopped) {
+            (Some(reason), _) => format!("sharing         {reason}"),
+            (None, true) => "sharing         stopped by this home (latchkey-agent sharing resume)".to_owned(),
+            (None, false) => "sharing         as the links and this home's policy allow".to_owned(),
+        });
         let age = (now - last.updated).max(0) / 1000;
         lines.push(format!("last change     {age} s ago"));
     }
     lines.join("\n") + "\n"
+}
+
+/// Stops all sharing, or lets it go on. A running agent heeds it within seconds.
+///
+/// # Errors
+/// A policy that cannot be read or written.
+pub fn set_sharing(settings: &Settings, what: Sharing, out: &mut dyn Write) -> Result<()> {
+    let stopped = what == Sharing::Stop;
+    make_private(&settings.data_dir)?;
+    set_stopped(&settings.policy, stopped)?;
+    let words = if stopped { "Nothing is shared any more" } else { "Sharing goes on" };
+    writeln!(out, "{words}: {} says so now.", settings.policy.display())?;
+    Ok(())
 }
 
 /// Gives the pairing back to the broker and forgets it, also when the broker cannot be reached.

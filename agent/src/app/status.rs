@@ -17,6 +17,7 @@ use crate::cloud::Cloud;
 use crate::config::Settings;
 use crate::home_assistant::Health;
 use crate::memory::write_whole;
+use crate::policy::InForce;
 use crate::relay::Link;
 use crate::tasks::now_ms;
 use crate::tunnel;
@@ -57,6 +58,12 @@ pub struct Status {
     /// Why Home Assistant does not answer.
     #[serde(default)]
     pub home_assistant_reason: Option<String>,
+    /// Whether this home shares nothing at all, by its own policy.
+    #[serde(default)]
+    pub sharing_stopped: bool,
+    /// What is wrong with the policy, if that is why.
+    #[serde(default)]
+    pub policy_reason: Option<String>,
 }
 
 /// The file of a data directory.
@@ -82,6 +89,8 @@ pub struct Seen {
     pub link: watch::Receiver<Link>,
     /// The tunnel.
     pub tunnel: watch::Receiver<tunnel::Status>,
+    /// The home's own policy.
+    pub policy: watch::Receiver<Arc<InForce>>,
 }
 
 impl Reporter {
@@ -101,6 +110,8 @@ impl Reporter {
             home_assistant: HomeAssistantState::Unreachable,
             home_assistant_version: None,
             home_assistant_reason: None,
+            sharing_stopped: false,
+            policy_reason: None,
         };
         Self { path: path(&settings.data_dir), cloud, seen, status: watch::Sender::new(status) }
     }
@@ -124,6 +135,7 @@ impl Reporter {
                 Ok(()) = self.seen.health.changed() => {}
                 Ok(()) = self.seen.link.changed() => {}
                 Ok(()) = self.seen.tunnel.changed() => {}
+                Ok(()) = self.seen.policy.changed() => {}
             }
         }
         // The relay's last words: its end drops the sender, and an agent that was killed has none.
@@ -138,12 +150,15 @@ impl Reporter {
         let health = self.seen.health.borrow_and_update().clone();
         let link = self.seen.link.borrow_and_update().clone();
         let tunnel = self.seen.tunnel.borrow_and_update().clone();
+        let policy = self.seen.policy.borrow_and_update().clone();
         let came_up = matches!(link, Link::Up(_)) && !self.status.borrow().broker_connected;
         self.status.send_modify(|status| {
             status.updated = now_ms();
             status.home_assistant = health.state;
             status.home_assistant_version = health.version;
             status.home_assistant_reason = health.reason;
+            status.sharing_stopped = policy.policy.is_stopped();
+            status.policy_reason.clone_from(&policy.wrong);
             (status.broker_connected, status.broker_reason) = match link {
                 Link::Up(name) => {
                     status.home_name = Some(name);

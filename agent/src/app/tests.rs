@@ -21,6 +21,7 @@ fn settings(dir: &tempfile::TempDir, broker: Option<&Server>) -> Settings {
         memory: Keeping::File,
         ca_file: None,
         cloudflared: Cloudflared::default(),
+        policy: dir.path().join("policy.toml"),
     }
 }
 

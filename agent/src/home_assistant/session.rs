@@ -364,6 +364,6 @@ impl State {
         };
         let area = names.area(&self.entity_id).map(str::to_owned);
         let floor = names.floor(&self.entity_id).map(str::to_owned);
-        Some(Listed { entity_id, name, area, floor })
+        Some(Listed { entity_id, name, area, floor, view_only: false })
     }
 }

@@ -1,22 +1,24 @@
 //! One connection to the broker, from `hello` to whatever ends it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use shared::entity::{Action, EntityId, EntityState, Listed};
-use shared::relay::{Downstream, Outcome, Refusal, TunnelState, Upstream, Watched, close};
+use shared::entity::{Action, EntityId, Listed};
+use shared::relay::{Downstream, Outcome, Refusal, TunnelState, Upstream, close};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tracing::{debug, info, warn};
 
-use super::Link;
+use super::{Link, Relay};
 use crate::home_assistant::{Health, HomeAssistant};
 use crate::net::WebSocket;
+use crate::policy::{InForce, May};
 use crate::tunnel;
 
 /// So often that an agent whose broker was restarted without a word is back before it is missed (25 s).
@@ -52,15 +54,6 @@ impl<E: Into<anyhow::Error>> From<E> for Ended {
     }
 }
 
-/// What the broker is told of.
-#[derive(Debug)]
-pub struct Heard<'a> {
-    /// Home Assistant.
-    pub home_assistant: &'a HomeAssistant,
-    /// The tunnel.
-    pub tunnel: watch::Receiver<tunnel::Status>,
-}
-
 /// One connection to the broker.
 #[derive(Debug)]
 pub struct Session<'a> {
@@ -68,8 +61,10 @@ pub struct Session<'a> {
     home_assistant: &'a HomeAssistant,
     tunnel: watch::Receiver<tunnel::Status>,
     link: &'a watch::Sender<Link>,
-    /// The last `watch` of this connection: each entity, and whether it may be controlled.
-    watched: HashMap<EntityId, bool>,
+    policy: watch::Receiver<Arc<InForce>>,
+    /// The last `watch` of this connection: each entity, and whether it may be controlled. The policy has not
+    /// spoken yet.
+    asked: HashMap<EntityId, bool>,
     in_flight: FuturesUnordered<BoxFuture<'static, Answer>>,
     heard: Instant,
     ping_at: Instant,
@@ -84,14 +79,15 @@ enum Answer {
 
 impl<'a> Session<'a> {
     /// A connection that was just upgraded.
-    pub fn new(socket: WebSocket, heard: Heard<'a>, link: &'a watch::Sender<Link>) -> Self {
+    pub fn new(socket: WebSocket, relay: &'a Relay) -> Self {
         let now = Instant::now();
         Self {
             socket,
-            home_assistant: heard.home_assistant,
-            tunnel: heard.tunnel,
-            link,
-            watched: HashMap::new(),
+            home_assistant: &relay.home_assistant,
+            tunnel: relay.tunnel.clone(),
+            link: &relay.link,
+            policy: relay.policy.clone(),
+            asked: HashMap::new(),
             in_flight: FuturesUnordered::new(),
             heard: now,
             ping_at: now + PING_EVERY,
@@ -113,6 +109,7 @@ impl<'a> Session<'a> {
         let now = health.borrow_and_update().clone();
         let tunnel = self.tunnel.borrow_and_update().clone();
         self.send([of_tunnel(tunnel), told(now)]).await?;
+        self.heed().await?;
         loop {
             let alarm = self.ping_at.min(self.heard + DEAD_AFTER);
             tokio::select! {
@@ -132,6 +129,7 @@ impl<'a> Session<'a> {
                     let now = self.tunnel.borrow_and_update().clone();
                     self.send([of_tunnel(now)]).await?;
                 }
+                Ok(()) = self.policy.changed() => self.heed().await?,
                 () = sleep_until(alarm) => self.wake().await?,
             }
         }
@@ -165,7 +163,10 @@ impl<'a> Session<'a> {
                 info!(home.id = %home, "the broker welcomes this home");
                 self.link.send_replace(Link::Up(name));
             }
-            Downstream::Watch { entities } => self.watch(entities),
+            Downstream::Watch { entities } => {
+                self.asked = entities.into_iter().map(|entity| (entity.entity_id, entity.control)).collect();
+                self.watch().await?;
+            }
             Downstream::List { request } => {
                 if self.in_flight.len() >= IN_FLIGHT {
                     self.answer(Answer::Listing { request, entities: Vec::new() }).await?;
@@ -184,16 +185,32 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn watch(&mut self, entities: Vec<Watched>) {
-        debug!(entities = entities.len(), "watching");
-        self.watched = entities.into_iter().map(|entity| (entity.entity_id, entity.control)).collect();
-        self.home_assistant.watch(self.watched.keys().cloned().collect());
+    /// The policy as it is now: the broker is told, and what it no longer allows is gone.
+    async fn heed(&mut self) -> Result<(), Ended> {
+        let stopped = self.policy.borrow_and_update().policy.is_stopped();
+        self.send([Upstream::Policy { stopped }]).await?;
+        self.watch().await
+    }
+
+    /// Watches what is asked for and allowed; the rest is gone, for whoever asks.
+    async fn watch(&mut self) -> Result<(), Ended> {
+        let (watched, withheld): (Vec<_>, Vec<_>) =
+            self.asked.keys().cloned().partition(|entity| self.may(entity) > May::Nothing);
+        debug!(watched = watched.len(), withheld = withheld.len(), "watching");
+        self.home_assistant.watch(watched.into_iter().collect());
+        let gone = parts(withheld).into_iter().map(|entity_ids| Upstream::Gone { entity_ids });
+        self.send(gone.collect::<Vec<_>>()).await
+    }
+
+    fn may(&self, entity: &EntityId) -> May {
+        self.policy.borrow().policy.may(entity)
     }
 
     /// The home's own check: the broker may have been deceived, or be the deceiver.
     async fn control(&mut self, request: u64, entity_id: EntityId, action: Action) -> Result<(), Ended> {
-        let refusal = match self.watched.get(&entity_id) {
+        let refusal = match self.asked.get(&entity_id) {
             None | Some(false) => Some(Refusal::NotShared),
+            Some(true) if self.may(&entity_id) < May::Control => Some(Refusal::Policy),
             Some(true) if !entity_id.is_controllable() => Some(Refusal::NotControllable),
             Some(true) if self.in_flight.len() >= IN_FLIGHT => Some(Refusal::Failed),
             Some(true) => None,
@@ -210,7 +227,7 @@ impl<'a> Session<'a> {
 
     async fn send_news(&mut self) -> Result<(), Ended> {
         let news = self.home_assistant.news().take();
-        let watched = news.into_iter().filter(|(entity_id, _)| self.watched.contains_key(entity_id));
+        let watched = news.into_iter().filter(|(entity_id, _)| self.may_see(entity_id));
         let (mut states, mut gone) = (Vec::new(), Vec::new());
         for (entity_id, state) in watched {
             match state {
@@ -227,7 +244,7 @@ impl<'a> Session<'a> {
         match answer {
             // The watch may have changed while Home Assistant was at it; its state stays here then.
             Answer::Controlled { request, outcome: Outcome::Confirmed { state } }
-                if !self.may_see(&state) =>
+                if !self.may_see(&state.entity_id) =>
             {
                 let outcome = Outcome::Refused { reason: Refusal::NotShared };
                 self.send([Upstream::Controlled { request, outcome }]).await
@@ -236,18 +253,31 @@ impl<'a> Session<'a> {
                 self.send([Upstream::Controlled { request, outcome }]).await
             }
             Answer::Listing { request, entities } => {
+                let (entities, withheld) = self.allowed(entities);
                 let mut parts = parts(entities);
                 let last = parts.pop().unwrap_or_default();
-                let first =
-                    parts.into_iter().map(|entities| Upstream::Listing { request, entities, more: true });
-                let last = Upstream::Listing { request, entities: last, more: false };
+                let part = |entities, more, withheld| Upstream::Listing { request, entities, more, withheld };
+                let first = parts.into_iter().map(|entities| part(entities, true, 0));
+                let last = part(last, false, withheld);
                 self.send(first.chain([last]).collect::<Vec<_>>()).await
             }
         }
     }
 
-    fn may_see(&self, state: &EntityState) -> bool {
-        self.watched.contains_key(&state.entity_id)
+    fn may_see(&self, entity: &EntityId) -> bool {
+        self.asked.contains_key(entity) && self.may(entity) > May::Nothing
+    }
+
+    /// What of a list may leave the house, and how much of it may not.
+    fn allowed(&self, mut entities: Vec<Listed>) -> (Vec<Listed>, u32) {
+        let all = entities.len();
+        entities.retain_mut(|entity| {
+            let may = self.may(&entity.entity_id);
+            entity.view_only = may == May::Show;
+            may > May::Nothing
+        });
+        let withheld = all - entities.len();
+        (entities, u32::try_from(withheld).unwrap_or(u32::MAX))
     }
 
     /// Sends words in one go.

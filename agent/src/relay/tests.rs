@@ -4,11 +4,14 @@ use serde_json::{Value, json};
 use shared::oauth::path;
 use tokio::task::JoinHandle;
 
+mod policy;
+
 use super::*;
 use crate::config::Keeping;
 use crate::fakes::{self, Home, Server, Socket};
 use crate::home_assistant::{self, Door};
 use crate::memory::{Access, Memory, Pairing};
+use crate::policy::PolicyFile;
 use crate::tasks::now_ms;
 
 struct World {
@@ -18,7 +21,7 @@ struct World {
     tunnel: watch::Sender<tunnel::Status>,
     /// Ends both tasks when the test does.
     _stop: tokio_util::sync::DropGuard,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// A relay that runs, with a token `a0` that the broker takes; `a1` comes of a refresh.
@@ -56,8 +59,12 @@ async fn world() -> World {
     let cloud = Arc::new(Cloud::new(&pairing, memory, &tls).unwrap());
     let (link, _) = watch::channel(Link::Down(String::new()));
     let (tells, tunnel) = watch::channel(tunnel::Status::Connecting);
-    let relay = tokio::spawn(Relay { cloud, home_assistant, tunnel, tls, link }.keep(stop.clone()));
-    World { broker, house, relay, tunnel: tells, _stop: stop.drop_guard(), _dir: dir }
+    let file = PolicyFile::open(dir.path().join("policy.toml"));
+    let policy = file.policy();
+    tokio::spawn(file.keep(stop.clone()));
+    let relay = Relay { cloud, home_assistant, tunnel, tls, policy, link };
+    let relay = tokio::spawn(relay.keep(stop.clone()));
+    World { broker, house, relay, tunnel: tells, _stop: stop.drop_guard(), dir }
 }
 
 impl World {
@@ -76,8 +83,14 @@ impl World {
     }
 }
 
+/// Waits until the agent has said that Home Assistant runs and what the policy says, in whatever order.
 async fn running(broker: &mut Socket) {
-    while broker.next().await["state"] != "running" {}
+    let (mut runs, mut policy) = (false, false);
+    while !(runs && policy) {
+        let word = broker.next().await;
+        runs |= word["state"] == "running";
+        policy |= word == json!({"type": "policy", "stopped": false});
+    }
 }
 
 fn lamp(state: &str) -> Value {
@@ -184,7 +197,7 @@ async fn a_control_is_checked_at_home_and_confirmed_by_the_new_state() {
 
     let overtaken = home.command().await;
 
-    broker.send(watch(true, &["light.lamp", "lock.front", "fan.gone", "fan.away"])).await;
+    broker.send(watch(true, &["light.lamp", "lock.front", "cover.gate", "fan.gone", "fan.away"])).await;
     // Comes before the states are known, and waits for them.
     broker.send(control(3, "light.lamp", "toggle")).await;
     // The subscription before was overtaken before it told anything.
@@ -236,7 +249,8 @@ async fn a_control_is_checked_at_home_and_confirmed_by_the_new_state() {
     assert_eq!(broker.next().await, refused(6, "failed"));
 
     for (request, id, reason) in [
-        (7, "lock.front", "not_controllable"),
+        (11, "lock.front", "policy"),
+        (7, "cover.gate", "not_controllable"),
         (8, "fan.gone", "no_such_entity"),
         (9, "fan.away", "unavailable"),
     ] {
@@ -285,8 +299,8 @@ async fn a_new_connection_starts_with_nothing_watched() {
     broker
         .send(json!({"type": "control", "request": 1, "entity_id": "light.lamp", "action": "turn_on"}))
         .await;
-    let words = [broker.next().await, broker.next().await, broker.next().await, broker.next().await];
-    let kinds: Vec<_> = words.iter().map(|word| word["type"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["hello", "tunnel", "home_assistant", "controlled"]);
-    assert_eq!(words[3]["outcome"]["reason"], "not_shared");
+    for kind in ["hello", "tunnel", "home_assistant", "policy"] {
+        assert_eq!(broker.next().await["type"], kind);
+    }
+    assert_eq!(broker.next().await["outcome"]["reason"], "not_shared");
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use shared::entity::{EntityId, Listed};
 
+use crate::relay::Listing;
+
 /// One entity.
 #[derive(Debug, Clone)]
 pub struct Device {
@@ -39,17 +41,22 @@ pub enum Devices {
         areas: Vec<Area>,
         /// How many entities there are.
         count: usize,
+        /// How many more the home's own policy keeps at home.
+        withheld: u32,
     },
+    /// The home's own policy shares nothing at all.
+    Stopped,
     /// The home's agent is not connected, or did not answer.
     Away,
 }
 
 impl Devices {
     /// Puts a home's list in order; `shared` counts the links alive by entity.
-    pub fn here(listed: Vec<Listed>, shared: &HashMap<EntityId, usize>) -> Self {
-        let count = listed.len();
+    pub fn here(listing: Listing, shared: &HashMap<EntityId, usize>) -> Self {
+        let Listing { entities, withheld } = listing;
+        let count = entities.len();
         let mut areas: BTreeMap<_, Area> = BTreeMap::new();
-        for entity in listed {
+        for entity in entities {
             let key = (entity.area.is_none(), entity.area.as_deref().map(str::to_lowercase));
             let device = Device::new(&entity, shared.get(&entity.entity_id).copied().unwrap_or(0));
             let area = || Area { name: entity.area, floor: entity.floor, devices: Vec::new() };
@@ -59,7 +66,7 @@ impl Devices {
         for area in &mut areas {
             area.devices.sort_by_cached_key(|d| (!d.controllable, d.name.to_lowercase()));
         }
-        Self::Here { areas, count }
+        Self::Here { areas, count, withheld }
     }
 }
 
@@ -70,7 +77,7 @@ impl Device {
             entity_id: entity.entity_id.clone(),
             name: entity.name.clone(),
             icon: icon(entity.entity_id.domain()),
-            controllable: entity.entity_id.is_controllable(),
+            controllable: entity.entity_id.is_controllable() && !entity.view_only,
             shared,
         }
     }
@@ -103,8 +110,8 @@ mod tests {
     use super::*;
 
     fn listed(id: &str, name: &str, area: Option<&str>) -> Listed {
-        let area = area.map(str::to_owned);
-        Listed { entity_id: id.parse().unwrap(), name: name.to_owned(), area, floor: None }
+        let (name, area) = (name.to_owned(), area.map(str::to_owned));
+        Listed { entity_id: id.parse().unwrap(), name, area, floor: None, view_only: false }
     }
 
     #[test]
@@ -116,7 +123,8 @@ mod tests {
             listed("light.b", "Bed", Some("Attic")),
         ];
         let shared = HashMap::from([("light.z".parse().unwrap(), 2)]);
-        let Devices::Here { areas, count } = Devices::here(list, &shared) else { panic!("away") };
+        let listing = Listing { entities: list, withheld: 0 };
+        let Devices::Here { areas, count, .. } = Devices::here(listing, &shared) else { panic!("away") };
         let names: Vec<_> = areas
             .iter()
             .map(|area| (area.name.as_deref(), area.devices.iter().map(|d| d.name.as_str()).collect()))

@@ -76,12 +76,12 @@ impl Typed {
     }
 
     /// The link that was asked for, or the word for the first thing that is wrong.
-    fn link(&self, entity: &EntityId, by: Doer, now: Timestamp) -> Result<NewLink, &'static str> {
+    fn link(&self, device: &Device, by: Doer, now: Timestamp) -> Result<NewLink, &'static str> {
         let length = self.label.chars().count();
         if length == 0 || length > 80 || self.label.chars().any(char::is_control) {
             return Err("dashboard-wrong-label");
         }
-        if self.control && !entity.is_controllable() {
+        if self.control && !device.controllable {
             return Err("dashboard-wrong-control");
         }
         let permission = if self.control { Permission::Control } else { Permission::View };
@@ -133,7 +133,7 @@ pub async fn make(dashboard: &Inner, visit: &Visit<'_>, home: &Owned) -> Result<
         return Ok(see_other(&format!("/homes/{}", home.id)));
     };
     let typed = Typed::read(&form)?;
-    let new = match typed.link(&entity, visit.doer(), dashboard.clock.now()) {
+    let new = match typed.link(&Device::new(&listed, 0), visit.doer(), dashboard.clock.now()) {
         Ok(new) => new,
         Err(wrong) => {
             return Ok(form_page(dashboard, visit, home, &listed, Filled { typed, wrong: Some(wrong) }));
@@ -183,7 +183,7 @@ fn entity(text: &str) -> Result<EntityId, Fault> {
 async fn listed(dashboard: &Inner, home: &Owned, entity: &EntityId) -> Result<Option<Listed>, Fault> {
     match dashboard.relay.list(home).await {
         Ok(list) => {
-            let found = list.into_iter().find(|listed| listed.entity_id == *entity);
+            let found = list.entities.into_iter().find(|listed| listed.entity_id == *entity);
             found.map(Some).ok_or(Fault::NotFound)
         }
         Err(_) => Ok(None),
@@ -239,10 +239,18 @@ mod tests {
     #[test]
     fn only_what_can_be_switched_is_shared_for_switching() {
         let by = Doer::default();
-        let (light, lock) = ("light.porch".parse().unwrap(), "lock.door".parse().unwrap());
+        let device = |id: &str, view_only| {
+            let (entity_id, name) = (id.parse().unwrap(), "It".to_owned());
+            Device::new(&Listed { entity_id, name, area: None, floor: None, view_only }, 0)
+        };
+        let (light, lock) = (device("light.porch", false), device("lock.door", false));
         let control = Typed { control: true, ..typed("week", "", 0) };
         assert!(control.link(&light, by, NOON).is_ok());
         assert_eq!(control.link(&lock, by, NOON).err(), Some("dashboard-wrong-control"));
+        assert_eq!(
+            control.link(&device("light.porch", true), by, NOON).err(),
+            Some("dashboard-wrong-control")
+        );
         let nobody = Typed { label: String::new(), ..typed("week", "", 0) };
         assert_eq!(nobody.link(&light, by, NOON).err(), Some("dashboard-wrong-label"));
     }

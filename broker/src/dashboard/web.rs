@@ -217,7 +217,8 @@ async fn managed(
 ) -> Result<Managed, Fault> {
     let lines = dashboard.portal.links(home).await?;
     let devices = match dashboard.relay.list(home).await {
-        Ok(listed) => Devices::here(listed, &links::alive(reader, &lines)),
+        Ok(_) if dashboard.relay.status(home.id).is_stopped => Devices::Stopped,
+        Ok(listing) => Devices::here(listing, &links::alive(reader, &lines)),
         Err(_) => Devices::Away,
     };
     let said = said(dashboard, reader, home, &lines);
@@ -256,6 +257,8 @@ struct Now {
     past: Option<Past>,
     /// Whether the home's agent is there: a page that waits for it may load again.
     online: bool,
+    /// Whether the home's own policy shares anything: a page that says otherwise may load again.
+    shares: bool,
 }
 
 async fn all_lights(dashboard: &Inner, visit: &Visit<'_>) -> Result<Answer, Fault> {
@@ -263,10 +266,15 @@ async fn all_lights(dashboard: &Inner, visit: &Visit<'_>) -> Result<Answer, Faul
     let homes = dashboard.homes.list(&visit.signed_in.caller(), visit.signed_in.workspace).await?;
     let hops =
         homes.iter().map(|home| (format!("{}.home", home.id), reader.home(&dashboard.tunnels.hops(home))));
-    Ok(json(
-        StatusCode::OK,
-        &Now { hops: hops.collect(), used: HashMap::new(), said: HashMap::new(), past: None, online: false },
-    ))
+    let now = Now {
+        hops: hops.collect(),
+        used: HashMap::new(),
+        said: HashMap::new(),
+        past: None,
+        online: false,
+        shares: true,
+    };
+    Ok(json(StatusCode::OK, &now))
 }
 
 async fn home_lights(dashboard: &Inner, visit: &Visit<'_>, id: HomeId) -> Result<Answer, Fault> {
@@ -282,8 +290,9 @@ async fn home_lights(dashboard: &Inner, visit: &Visit<'_>, id: HomeId) -> Result
         used.extend(lines.iter().filter_map(|line| Some((line.link.id, reader.moment(line.link.used?)))));
     }
     let past = Some(reader.past(&dashboard.tunnels.history(&home, None, LATELY).await?));
-    let online = dashboard.relay.status(id).connected_since.is_some();
-    Ok(json(StatusCode::OK, &Now { hops: hops.into(), used, said: states, past, online }))
+    let agent = dashboard.relay.status(id);
+    let (online, shares) = (agent.connected_since.is_some(), !agent.is_stopped);
+    Ok(json(StatusCode::OK, &Now { hops: hops.into(), used, said: states, past, online, shares }))
 }
 
 fn reader(dashboard: &Inner, asked: &Asked) -> Reader {

@@ -103,7 +103,7 @@ impl Portal {
             Controlled::Refused(Refusal::Unavailable | Refusal::NoSuchEntity) => {
                 (StatusCode::CONFLICT, "refused", "portal-refused-unavailable")
             }
-            Controlled::Refused(Refusal::NotShared | Refusal::NotControllable) => {
+            Controlled::Refused(Refusal::NotShared | Refusal::Policy | Refusal::NotControllable) => {
                 (StatusCode::CONFLICT, "refused", "portal-refused-policy")
             }
             Controlled::Refused(_) => (StatusCode::CONFLICT, "refused", "portal-refused-failed"),

@@ -3,6 +3,7 @@
 //! Its bearer token is checked at the handshake (scope `relay`, bound to one home); from then on the socket
 //! lives as long as the grant behind it. A second agent of the same home takes the first one's place.
 
+use std::mem;
 use std::sync::Arc;
 
 use http::Method;
@@ -16,7 +17,7 @@ use warp::Filter as _;
 
 use super::mailbox::{Mailbox, code};
 use super::room::Room;
-use super::{HomeAssistant, Relay, line};
+use super::{HomeAssistant, Listing, Relay, line};
 use crate::homes::{Home, Present, State};
 use crate::http::socket::{Opening, Size, upgrade};
 use crate::http::{Answer, Asked, Fault, Routes, routes};
@@ -141,13 +142,21 @@ impl Relay {
                 }
             }
             Upstream::Tunnel { reason, .. } => {
-                if room.tunnel(number, reason.map(|text| clean(&text, 500))) {
+                let trouble = reason.map(|text| clean(&text, 500));
+                if room.note(number, |is| mem::replace(&mut is.tunnel_trouble, trouble.clone()) != trouble) {
                     self.tell(room.home);
                 }
             }
             Upstream::States { states } => room.states(number, states, now),
             Upstream::Gone { entity_ids } => room.gone(number, &entity_ids, now),
-            Upstream::Listing { request, entities, more } => room.listing(number, request, entities, more),
+            Upstream::Policy { stopped } => {
+                if room.note(number, |is| mem::replace(&mut is.is_stopped, stopped) != stopped) {
+                    self.tell(room.home);
+                }
+            }
+            Upstream::Listing { request, entities, more, withheld } => {
+                room.listing(number, request, Listing { entities, withheld }, more);
+            }
             Upstream::Controlled { request, outcome } => room.controlled(number, request, outcome, now),
             Upstream::Unknown => {}
         }

@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 
-use shared::entity::Listed;
 use shared::relay::Outcome;
 use tokio::sync::oneshot;
+
+use super::Listing;
 
 /// So many requests may wait for one agent; one more is refused as if it were away.
 const MOST: usize = 256;
@@ -19,7 +20,7 @@ pub(super) enum Ask {
     /// What came of a control.
     Control(oneshot::Sender<Outcome>),
     /// The list, and what of it came so far.
-    List(Vec<Listed>, oneshot::Sender<Vec<Listed>>),
+    List(Listing, oneshot::Sender<Listing>),
 }
 
 /// The requests of one agent, by number.
@@ -60,10 +61,11 @@ impl Requests {
     }
 
     /// A part of a list.
-    pub(super) fn listing(&mut self, request: u64, entities: Vec<Listed>, more: bool) {
+    pub(super) fn listing(&mut self, request: u64, part: Listing, more: bool) {
         let Some(Ask::List(listed, _)) = self.waiting.get_mut(&request) else { return };
-        let room = LONGEST - listed.len();
-        listed.extend(entities.into_iter().take(room));
+        let room = LONGEST - listed.entities.len();
+        listed.entities.extend(part.entities.into_iter().take(room));
+        listed.withheld = listed.withheld.saturating_add(part.withheld);
         if !more && let Some(Ask::List(listed, tell)) = self.waiting.remove(&request) {
             _ = tell.send(listed);
         }
@@ -72,22 +74,30 @@ impl Requests {
 
 #[cfg(test)]
 mod tests {
+    use shared::entity::Listed;
+
     use super::*;
 
     fn lamp(name: &str) -> Listed {
-        Listed { entity_id: "light.a".parse().unwrap(), name: name.to_owned(), area: None, floor: None }
+        let (entity_id, name) = ("light.a".parse().unwrap(), name.to_owned());
+        Listed { entity_id, name, area: None, floor: None, view_only: false }
+    }
+
+    fn part(name: &str, withheld: u32) -> Listing {
+        Listing { entities: vec![lamp(name)], withheld }
     }
 
     #[test]
     fn a_list_is_whole_when_its_last_part_is_there() {
         let mut requests = Requests::default();
         let (tell, mut answer) = oneshot::channel();
-        let number = requests.add(Ask::List(Vec::new(), tell)).unwrap();
-        requests.listing(number, vec![lamp("a")], true);
+        let number = requests.add(Ask::List(Listing::default(), tell)).unwrap();
+        requests.listing(number, part("a", 0), true);
         requests.controlled(number, Outcome::TimedOut);
         assert!(answer.try_recv().is_err());
-        requests.listing(number, vec![lamp("b")], false);
-        assert_eq!(answer.try_recv().unwrap(), [lamp("a"), lamp("b")]);
+        requests.listing(number, part("b", 3), false);
+        let whole = Listing { entities: vec![lamp("a"), lamp("b")], withheld: 3 };
+        assert_eq!(answer.try_recv().unwrap(), whole);
     }
 
     #[test]

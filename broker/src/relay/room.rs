@@ -5,10 +5,9 @@
 //! encoded once.
 
 use std::collections::{BTreeMap, HashMap};
-use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use shared::entity::{EntityId, EntityState, Listed};
+use shared::entity::{EntityId, EntityState};
 use shared::id::{GrantId, HomeId};
 use shared::relay::{Downstream, HomeAssistantState, Outcome, Watched, close};
 use tokio::sync::oneshot;
@@ -16,7 +15,7 @@ use tokio::sync::oneshot;
 use super::frame::{Frame, Seen, Told};
 use super::mailbox::{Mailbox, Subject};
 use super::requests::{Ask, Requests};
-use super::{AgentStatus, HomeAssistant};
+use super::{AgentStatus, HomeAssistant, Listing};
 use crate::clock::Timestamp;
 
 /// A state with a longer text in it is not kept; Home Assistant's own end at 255 characters.
@@ -154,12 +153,9 @@ impl Room {
         news
     }
 
-    /// The agent said what is wrong with the tunnel, or that nothing is. Says whether it is news.
-    pub(super) fn tunnel(&self, number: u64, trouble: Option<String>) -> bool {
-        let replaced = |mut inner: MutexGuard<'_, Inner>| {
-            mem::replace(&mut inner.status.tunnel_trouble, trouble.clone())
-        };
-        self.of(number).map(replaced).is_some_and(|before| before != trouble)
+    /// The agent said something of itself that `change` writes down. Says whether that is news.
+    pub(super) fn note(&self, number: u64, change: impl FnOnce(&mut AgentStatus) -> bool) -> bool {
+        self.of(number).is_some_and(|mut inner| change(&mut inner.status))
     }
 
     /// New states. What is not watched is not kept.
@@ -185,9 +181,9 @@ impl Room {
     }
 
     /// A part of an answer to `list`.
-    pub(super) fn listing(&self, number: u64, request: u64, entities: Vec<Listed>, more: bool) {
+    pub(super) fn listing(&self, number: u64, request: u64, part: Listing, more: bool) {
         if let Some(mut inner) = self.of(number) {
-            inner.requests.listing(request, entities, more);
+            inner.requests.listing(request, part, more);
         }
     }
 

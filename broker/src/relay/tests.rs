@@ -310,7 +310,7 @@ async fn an_owner_gets_the_list_and_sees_states_while_looking() {
         agent
     };
     let (mut agent, listed) = tokio::join!(played, world.relay.list(&home));
-    assert_eq!(listed.unwrap().len(), 2);
+    assert_eq!(listed.unwrap().entities.len(), 2);
     let hall: EntityId = "sensor.hall".parse().unwrap();
     let looking = world.relay.look(&home, vec![hall.clone()]);
     let two = |word: &Value| word["entities"].as_array().is_some_and(|all| all.len() == 2);

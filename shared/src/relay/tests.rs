@@ -64,8 +64,15 @@ fn upstream_words_are_frozen() {
     assert_wire(
         Upstream::Listing {
             request: 7,
-            entities: vec![Listed { entity_id: porch(), name: "Porch".into(), area: None, floor: None }],
+            entities: vec![Listed {
+                entity_id: porch(),
+                name: "Porch".into(),
+                area: None,
+                floor: None,
+                view_only: false,
+            }],
             more: false,
+            withheld: 0,
         },
         r#"{"type":"listing","request":7,"entities":[{"entity_id":"light.porch","name":"Porch"}],"more":false}"#,
     );

@@ -37,6 +37,7 @@ fn well() -> Facts {
         tunnel_trouble: None,
         last_seen: Some(T1),
         took_over: false,
+        is_stopped: false,
     };
     let provider = ProviderWord { tunnel: Some(line(T1)), ..nothing().provider };
     Facts { provider, agent, ..nothing() }
