@@ -30,6 +30,8 @@ use crate::config::{is_localhost, is_loopback};
 /// How long any one step of reaching another machine may take.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+const AGENT: &str = concat!("latchkey-agent/", env!("CARGO_PKG_VERSION"));
+
 /// A WebSocket over TCP or TLS.
 pub type WebSocket = WebSocketStream<Box<dyn Wire>>;
 
@@ -77,10 +79,27 @@ pub fn http_client(origin: &Url, tls: &ClientConfig) -> Result<reqwest::Client> 
         .connect_timeout(PATIENCE)
         .timeout(3 * PATIENCE)
         .pool_idle_timeout(Duration::from_secs(30))
-        .user_agent(concat!("latchkey-agent/", env!("CARGO_PKG_VERSION")));
+        .user_agent(AGENT);
     if is_loopback(origin) {
         client = client.no_proxy();
     }
+    client.build().context("set up the HTTP client")
+}
+
+/// A client for one large file: follows redirects as GitHub's downloads have them, never to where it could be read
+/// or changed on the way, and waits no longer than `silence` for the next piece.
+///
+/// # Errors
+/// Never on a sound TLS configuration.
+pub fn downloader(file: &Url, tls: &ClientConfig, silence: Duration) -> Result<reqwest::Client> {
+    let mut client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls.clone())
+        .dns_resolver(Resolver)
+        .redirect(reqwest::redirect::Policy::limited(5))
+        .connect_timeout(PATIENCE)
+        .read_timeout(silence)
+        .user_agent(AGENT);
+    client = if is_loopback(file) { client.no_proxy() } else { client.https_only(true) };
     client.build().context("set up the HTTP client")
 }
 

@@ -3,6 +3,7 @@
 //! Its bearer token is checked at the handshake (scope `relay`, bound to one home); from then on the socket
 //! lives as long as the grant behind it. A second agent of the same home takes the first one's place.
 
+use std::mem;
 use std::sync::Arc;
 
 use http::Method;
@@ -136,10 +137,16 @@ impl Relay {
                     self.tell(room.home);
                 }
             }
+            Upstream::Tunnel { reason, .. } => {
+                let trouble = reason.map(|text| clean(&text, 500));
+                if room.note(number, |is| mem::replace(&mut is.tunnel_trouble, trouble.clone()) != trouble) {
+                    self.tell(room.home);
+                }
+            }
             Upstream::States { states } => room.states(number, states, now),
             Upstream::Gone { entity_ids } => room.gone(number, &entity_ids, now),
             Upstream::Policy { stopped } => {
-                if room.policy(number, stopped) {
+                if room.note(number, |is| mem::replace(&mut is.is_stopped, stopped) != stopped) {
                     self.tell(room.home);
                 }
             }

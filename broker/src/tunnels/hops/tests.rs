@@ -35,6 +35,7 @@ fn well() -> Facts {
         machine: Some("pi".to_owned()),
         version: Some("0.1.0".to_owned()),
         home_assistant: Some(home_assistant(HomeAssistantState::Running)),
+        tunnel_trouble: None,
         last_seen: Some(T1),
         took_over: false,
         is_stopped: false,
@@ -99,6 +100,17 @@ fn each_failure_is_told_of_the_hop_that_fails() {
     }
     let agent = AgentStatus { took_over: true, ..well().agent };
     assert_eq!(told(&Facts { agent, ..well() })[2], ("up", Some("agent_taken_over")));
+}
+
+#[test]
+fn the_agent_says_why_there_is_no_tunnel() {
+    let trouble = Some("there is no cloudflared".to_owned());
+    let agent = AgentStatus { tunnel_trouble: trouble.clone(), ..well().agent };
+    let cut = Facts { agent, provider: nothing().provider, ..written(well(), Keeper::Us) };
+    let hops = judge(&cut);
+    let tunnel = hops.get(Which::Tunnel);
+    assert_eq!((tunnel.state, tunnel.reason), (State::Down, Some(Reason::TunnelNotConnected)));
+    assert_eq!(tunnel.detail, trouble);
 }
 
 #[test]
