@@ -1,6 +1,7 @@
 //! Everything put together: one agent from start to stop, and the commands that are not `run`.
 
 mod commands;
+mod doctor;
 mod service;
 mod status;
 
@@ -26,10 +27,11 @@ use crate::tunnel::cloudflared::Supervisor;
 use crate::tunnel::{self, Keeper};
 
 pub use commands::{How, logout, pair, set_sharing, status};
+pub use doctor::doctor;
+pub use status::Status;
 
 /// Installs `cloudflared` into the data folder.
 pub use crate::tunnel::cloudflared::install;
-pub use status::Status;
 
 /// How long tasks may take to end once told to, besides the time that visitors have.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(4);

@@ -55,6 +55,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look at everything the agent stands on, change nothing, and say what to do about what is wrong
+    Doctor {
+        /// Print JSON for scripts
+        #[arg(long)]
+        json: bool,
+    },
     /// Stop all sharing from this home, or let it go on: the broker cannot undo it
     Sharing {
         /// Which

@@ -48,9 +48,9 @@ async fn obey(settings: Settings, command: Command) -> Result<ExitCode> {
         }
         Command::Run => app::run(settings).await?,
         Command::Status { json } => {
-            let running = app::status(&settings, json, out).await?;
-            return Ok(if running { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return Ok(ended(app::status(&settings, json, out).await?));
         }
+        Command::Doctor { json } => return Ok(ended(app::doctor(&settings, json, out).await?)),
         Command::Sharing { what } => app::set_sharing(&settings, what, out)?,
         Command::Logout => app::logout(&settings, out).await?,
         Command::Cloudflared { what: OfCloudflared::Install { version, sha256, from } } => {
@@ -58,6 +58,10 @@ async fn obey(settings: Settings, command: Command) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn ended(well: bool) -> ExitCode {
+    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn start_runtime() -> Result<Runtime> {

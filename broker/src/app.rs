@@ -14,8 +14,9 @@ use tracing::info;
 use warp::Filter as _;
 
 use crate::accounts::{self, Accounts};
+use crate::acme::{self, Acme};
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::dashboard::Dashboard;
 use crate::homes::{Homes, Provided};
 use crate::http::certificate::{self, Certificate, Files};
@@ -75,6 +76,8 @@ pub async fn start_at(mut settings: Settings, clock: Clock) -> anyhow::Result<Br
     let stop = CancellationToken::new();
     let store = Store::open(&settings.database, stop.clone()).await.context("database")?;
     sealed::check(&store, &vault).await.context("keys_file")?;
+    sealed::note(&store, &vault).await.context("database")?;
+    sealed::tell(&store, &vault).await.context("database")?;
     let tasks = TaskTracker::new();
     let site = Arc::new(Site { public_url: settings.public_url.clone() });
     let ground = Ground {
@@ -84,6 +87,10 @@ pub async fn start_at(mut settings: Settings, clock: Clock) -> anyhow::Result<Br
         vault,
         stop: stop.clone(),
         tasks: tasks.clone(),
+    };
+    let acme = match settings.acme.clone() {
+        Some(given) => Some(ordered(&ground, given, certificate::needed(&settings)).await?),
+        None => None,
     };
     let mail = Mail::new(&settings.mail, store.clone(), ground.clock.clone(), ground.vault.clone())?;
     let built = Built::new(&settings, ground, mail.clone())?;
@@ -111,7 +118,10 @@ pub async fn start_at(mut settings: Settings, clock: Clock) -> anyhow::Result<Br
         stop.clone(),
     ));
     tasks.spawn(built.oauth.clone().look_after(stop.clone()));
-    let tls = certificate.as_ref().map(Certificate::acceptors);
+    let tls = acme.as_ref().map(Acme::acceptors).or(certificate.as_ref().map(Certificate::acceptors));
+    if let Some(acme) = acme {
+        tasks.spawn(acme.keep(stop.clone()));
+    }
     if let Some(certificate) = certificate {
         tasks.spawn(certificate.keep(stop.clone()));
     }
@@ -124,6 +134,13 @@ pub async fn start_at(mut settings: Settings, clock: Clock) -> anyhow::Result<Br
     }));
     info!(%address, public_url = %site.origin(), "broker listens");
     Ok(Broker { address, site, first_run, stop, tasks, store })
+}
+
+/// The certificate that is ordered, if any was.
+async fn ordered(ground: &Ground, given: config::Acme, needed: Vec<String>) -> anyhow::Result<Acme> {
+    let Ground { store, clock, vault, .. } = ground;
+    let (store, clock, vault) = (store.clone(), clock.clone(), vault.clone());
+    Acme::open(acme::Parts { store, clock, vault, given, needed }).await
 }
 
 impl Broker {

@@ -3,6 +3,7 @@
 //! Invariant: nothing else in the broker reads the environment. A setting that is wrong is named, with what
 //! would be right; a setting that is not known is refused, not skipped.
 
+mod acme;
 mod cloudflare;
 mod commands;
 
@@ -19,6 +20,7 @@ use url::{Host, Url};
 use crate::mail;
 use crate::store::Where;
 
+pub use acme::{Acme, Words};
 pub use cloudflare::{CloudflareAccount, read_cloudflare};
 pub use commands::{AddClient, AuditCommand, ClientCommand, Command, KeysCommand, UserCommand};
 
@@ -76,6 +78,18 @@ settings! {
     tls_certificate: PathBuf, "LATCHKEY_TLS_CERTIFICATE", "FILE";
     /// The certificate's private key, PEM
     tls_key: PathBuf, "LATCHKEY_TLS_KEY", "FILE";
+    /// A CA's ACME directory, such as https://acme-v02.api.letsencrypt.org/directory; from there the broker gets its certificate
+    acme_directory: Url, "LATCHKEY_ACME_DIRECTORY", "URL";
+    /// Agree to the CA's terms of service; without, none issues anything
+    acme_agree_terms: bool, "LATCHKEY_ACME_AGREE_TERMS", "BOOL";
+    /// Where the CA may write to [default: it has no address of ours]
+    acme_contact: String, "LATCHKEY_ACME_CONTACT", "EMAIL";
+    /// Root certificates, PEM, by which a private CA's own address is believed
+    acme_root: PathBuf, "LATCHKEY_ACME_ROOT", "FILE";
+    /// A TOML file with Cloudflare accounts in whose zones the names are proved [default: the one of `cloudflare`]
+    acme_dns_cloudflare: PathBuf, "LATCHKEY_ACME_DNS_CLOUDFLARE", "FILE";
+    /// A program that writes the DNS records of names that are not at Cloudflare, with its first arguments
+    acme_dns_hook: Words, "LATCHKEY_ACME_DNS_HOOK", "PROGRAM";
     /// Serve without TLS on an address that is not loopback (true behind a proxy that speaks TLS)
     allow_plain_http: bool, "LATCHKEY_ALLOW_PLAIN_HTTP", "BOOL";
     /// Proxies in front, by IP address, whose X-Forwarded-For and -Proto are believed (comma-separated)
@@ -145,6 +159,8 @@ pub struct Settings {
     pub keys_file: PathBuf,
     /// Certificate chain and key, where the broker speaks TLS itself.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Whom the broker gets its certificate from, where it orders one itself.
+    pub acme: Option<Acme>,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpAddr>,
     /// How long OAuth's codes and tokens live (O2).
@@ -213,12 +229,27 @@ impl Given {
             (Some(_), None) => bail!("tls_certificate is set and tls_key is not: both are needed"),
             (None, Some(_)) => bail!("tls_key is set and tls_certificate is not: both are needed"),
         };
-        let plain_is_fine = tls.is_some() || listen.ip().is_loopback() || self.allow_plain_http == Some(true);
+        let public_url = public_url(self.public_url, listen)?;
+        let cloudflare = match &self.cloudflare {
+            Some(path) => read_cloudflare(path).context("cloudflare")?,
+            None => Vec::new(),
+        };
+        let acme = acme::Asked {
+            directory: self.acme_directory,
+            agree_terms: self.acme_agree_terms,
+            contact: self.acme_contact,
+            root: self.acme_root,
+            dns: self.acme_dns_cloudflare,
+            hook: self.acme_dns_hook,
+            has_files: tls.is_some(),
+        };
+        let acme = acme.settle(&public_url, &cloudflare)?;
+        let speaks_tls = tls.is_some() || acme.is_some();
+        let plain_is_fine = speaks_tls || listen.ip().is_loopback() || self.allow_plain_http == Some(true);
         ensure!(
             plain_is_fine,
-            "listen: {listen} is not loopback and would be served without TLS; set tls_certificate and tls_key, or allow_plain_http behind a proxy that speaks TLS"
+            "listen: {listen} is not loopback and would be served without TLS; set tls_certificate and tls_key, or acme_directory, or allow_plain_http behind a proxy that speaks TLS"
         );
-        let public_url = public_url(self.public_url, listen)?;
         let data_dir = self.data_dir.or(state_dir).unwrap_or_else(|| PathBuf::from("latchkey-data"));
         let home_domain = home_domain(self.home_domain, &public_url)?;
         let database = match self.database {
@@ -230,10 +261,6 @@ impl Given {
         };
         let offline_mail = within("offline_mail_minutes", self.offline_mail_minutes, 10, 0..=1440)?;
         let mib = within("password_memory_mib", self.password_memory_mib.map(u64::from), 64, 19..=1024)?;
-        let cloudflare = match &self.cloudflare {
-            Some(path) => read_cloudflare(path).context("cloudflare")?,
-            None => Vec::new(),
-        };
         Ok(Settings {
             listen,
             cloudflare,
@@ -249,6 +276,7 @@ impl Given {
             keys_file: self.keys_file.unwrap_or_else(|| data_dir.join("keys")),
             data_dir,
             tls,
+            acme,
             public_url,
             trusted_proxies: self.trusted_proxies.unwrap_or_default().0,
             lifetimes: Lifetimes {

@@ -16,6 +16,7 @@ pub mod homes; // houses, and proof of being allowed in one
 pub mod oauth; // letting programs act for people
 pub mod relay; // the hub between agents and viewers
 pub mod tunnels; // a public name for a home: direct
+mod acme; // the certificate that we order ourselves
 pub mod portal; // links and guests
 mod dashboard; // the owner's pages
 mod janitor; // forgetting what has lapsed

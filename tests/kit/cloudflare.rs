@@ -28,6 +28,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
+use crate::dns::Zone;
 use answers::Said;
 pub use state::{Connector, Record, State, Tunnel};
 
@@ -172,6 +173,18 @@ impl Cloudflare {
     /// What there is; to look at, and to change behind the broker's back.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The texts of its names, as its DNS servers would tell them.
+    pub fn zone(&self) -> Zone {
+        let inner = self.inner.clone();
+        Arc::new(move |name| {
+            let state = inner.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_seen =
+                |record: &&Record| record.kind == "TXT" && record.name == name && !state.hides_texts;
+            let texts = state.records.iter().filter(is_seen);
+            texts.map(|record| record.content.trim_matches('"').to_owned()).collect()
+        })
     }
 
     /// All calls so far.

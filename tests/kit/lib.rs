@@ -9,6 +9,7 @@ pub mod browser; // Chromium, driven
 pub mod cloudflare; // its API, as it was recorded
 pub mod connector; // a stand-in for cloudflared
 pub mod conformance; // which promises a test cites, and the page that says so
+pub mod dns; // a zone's texts, for whoever asks
 pub mod guest; // somebody with a link, by the page's own ways
 pub mod home_assistant; // a real one from PyPI, or the one that was given
 pub mod judge; // an outsider's checks of the OAuth provider
@@ -16,6 +17,7 @@ pub mod neighbour; // another account of the same broker
 pub mod npm; // what others wrote to measure us by
 pub mod origin; // a Home Assistant's HTTP side alone, that writes down what reaches it
 pub mod owner; // what an owner does on the broker's pages
+pub mod pebble; // a real CA that issues by ACME, and a front that fails
 pub mod postgres; // a throw-away cluster
 pub mod process; // children that end when we do
 pub mod programs; // broker and agent as programs of their own, to be killed
@@ -45,6 +47,15 @@ pub fn http_client() -> reqwest::Client {
 /// The same, from another address of loopback: for the broker it comes from another place.
 pub fn http_client_from(place: Ipv4Addr) -> reqwest::Client {
     straight().local_address(IpAddr::from(place)).build().expect("loopback has these addresses")
+}
+
+/// The same, which believes only certificates under this root (PEM), and tells which it was shown.
+///
+/// # Errors
+/// When it is no root.
+pub fn http_client_trusting(root: &str) -> reqwest::Result<reqwest::Client> {
+    let roots = reqwest::Certificate::from_pem_bundle(root.as_bytes())?;
+    straight().danger_accept_invalid_certs(false).tls_certs_only(roots).tls_info(true).build()
 }
 
 fn straight() -> reqwest::ClientBuilder {

@@ -57,7 +57,11 @@ pub fn brokers_operator_fails(settings: &broker::config::Settings, words: &[&str
     Ok(text)
 }
 
-fn brokers_command(settings: &broker::config::Settings) -> Result<Command> {
+/// A broker's program with these settings, before it is told what to do.
+///
+/// # Errors
+/// When it was not built.
+pub fn brokers_command(settings: &broker::config::Settings) -> Result<Command> {
     let mut command = program("latchkey-broker")?;
     command.arg("--listen").arg(settings.listen.to_string());
     command.arg("--public-url").arg(settings.public_url.as_str());
@@ -67,16 +71,36 @@ fn brokers_command(settings: &broker::config::Settings) -> Result<Command> {
     if let Some((certificate, key)) = &settings.tls {
         command.arg("--tls-certificate").arg(certificate).arg("--tls-key").arg(key);
     }
+    let accounts = settings.data_dir.with_file_name(crate::cloudflare::ACCOUNTS);
+    if let Some(acme) = &settings.acme {
+        order_by(acme, &accounts, &mut command);
+    }
     if let Some(url) = &settings.mail.smtp {
         command.env("LATCHKEY_SMTP_URL", url.expose());
     }
     if !settings.cloudflare.is_empty() {
-        command.arg("--cloudflare").arg(settings.data_dir.with_file_name(crate::cloudflare::ACCOUNTS));
+        command.arg("--cloudflare").arg(&accounts);
     }
     if let Where::Postgres(url) = &settings.database {
         command.env("LATCHKEY_DATABASE", url.expose());
     }
     Ok(command)
+}
+
+fn order_by(acme: &broker::config::Acme, accounts: &Path, command: &mut Command) {
+    command.arg("--acme-directory").arg(acme.directory.as_str()).args(["--acme-agree-terms", "true"]);
+    if let Some(contact) = &acme.contact {
+        command.arg("--acme-contact").arg(contact);
+    }
+    if let Some(root) = &acme.root {
+        command.arg("--acme-root").arg(root);
+    }
+    if !acme.zones.is_empty() {
+        command.arg("--acme-dns-cloudflare").arg(accounts);
+    }
+    if !acme.hook.is_empty() {
+        command.arg("--acme-dns-hook").arg(acme.hook.join(" "));
+    }
 }
 
 /// Starts a paired agent with these settings; its log is `agent.log` in `folder`.
@@ -117,6 +141,17 @@ pub fn log_out(settings: &agent::config::Settings) -> Result<()> {
 /// Like [`log_out`].
 pub fn sharing(settings: &agent::config::Settings, what: &str) -> Result<()> {
     succeed(agents_command(settings, "sharing")?.arg(what))
+}
+
+/// Runs the agent's `doctor`: whether it finds all well, and what it says.
+///
+/// # Errors
+/// When the program was not built, or cannot examine.
+pub fn agents_doctor(settings: &agent::config::Settings) -> Result<(bool, String)> {
+    let said = agents_command(settings, "doctor")?.output().context("run latchkey-agent doctor")?;
+    let wrong = String::from_utf8_lossy(&said.stderr);
+    ensure!(matches!(said.status.code(), Some(0 | 1)) && !said.stdout.is_empty(), "{}: {wrong}", said.status);
+    Ok((said.status.success(), String::from_utf8(said.stdout).context("it says what is not text")?))
 }
 
 fn succeed(command: &mut Command) -> Result<()> {

@@ -26,11 +26,12 @@ impl Search {
     ///
     /// # Errors
     /// When one is too short to mean anything where it is found.
-    pub fn of(secrets: &[(&str, &str)]) -> Result<Self> {
+    pub fn of(secrets: &[(&str, impl AsRef<[u8]>)]) -> Result<Self> {
         let (mut patterns, mut names) = (Vec::new(), Vec::new());
         for (name, secret) in secrets {
+            let secret = secret.as_ref();
             ensure!(secret.len() >= SHORTEST, "{name} is too short to be looked for");
-            for form in forms(secret.as_bytes()) {
+            for form in forms(secret) {
                 patterns.push(form);
                 names.push((*name).to_owned());
             }

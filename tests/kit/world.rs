@@ -305,7 +305,7 @@ impl World {
     pub async fn broker_program(&self) -> Process {
         let mut program = programs::broker(&self.settings, self.folder.path())
             .unwrap_or_else(|err| panic!("start the broker's program: {err:#}"));
-        let scheme = if self.settings.tls.is_some() { "https" } else { "http" };
+        let scheme = self.settings.public_url.scheme();
         let ready = format!("{scheme}://{}/readyz", self.settings.listen);
         let http = crate::http_client();
         until("the broker's program to be ready", || {

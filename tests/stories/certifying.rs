@@ -1,4 +1,6 @@
-//! Certifying: a broker that speaks TLS with files that somebody else renews (T11).
+//! Certifying: a broker that speaks TLS with files that somebody else renews, or with what it orders itself (T11).
+
+mod ordering;
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use anyhow::{bail, ensure};
 
+use crate::acme;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::homes;
@@ -25,15 +26,21 @@ pub async fn run(
     out: &mut (impl Write + Send),
 ) -> anyhow::Result<()> {
     let mut found = vec![well("database", "answers, and its tables are of this version")];
-    let keys = async { sealed::check(&store, &Vault::of(&settings.keys_file)?).await };
-    found.push(match keys.await {
-        Ok(()) => well("keys", format!("{} opens all that is sealed", settings.keys_file.display())),
-        Err(err) => wrong("keys", format!("{err:#}")),
-    });
+    found.extend(
+        of_keys(settings, &store).await.unwrap_or_else(|err| vec![wrong("keys", format!("{err:#}"))]),
+    );
     found.extend(Files::of(settings).map(|files| match files.look() {
         Ok(shown) => of_certificate(&shown, &certificate::needed(settings), clock.now()),
         Err(err) => wrong("certificate", format!("{err:#}")),
     }));
+    if let Some(given) = &settings.acme {
+        let needed = certificate::needed(settings);
+        found.push(match acme::shown(&store, given).await? {
+            Ok(shown) => of_certificate(&shown, &needed, clock.now()),
+            Err(why) => wrong("certificate", why),
+        });
+        found.extend(acme::examine(&store, given, &needed, clock.now()).await?);
+    }
     let stuck = homes::in_trouble(&store).await?;
     for (home, why) in &stuck {
         found.push(wrong(format!("home {home}"), why.clone()));
@@ -84,6 +91,22 @@ pub async fn sweep(ours: &Ours, dry_run: bool, out: &mut (impl Write + Send)) ->
     Ok(())
 }
 
+/// The key list, and every sealed record that it should open and does not.
+async fn of_keys(settings: &Settings, store: &Store) -> anyhow::Result<Vec<Finding>> {
+    let vault = Vault::of(&settings.keys_file)?;
+    sealed::check(store, &vault).await?;
+    let list = settings.keys_file.display();
+    let unreadable = sealed::unreadable(store, &vault).await?;
+    if unreadable.is_empty() {
+        return Ok(vec![well("keys", format!("{list} opens all that is sealed"))]);
+    }
+    let first = well("keys", format!("{list} has every key; {} records do not open", unreadable.len()));
+    Ok([first]
+        .into_iter()
+        .chain(unreadable.iter().map(|one| wrong("sealed record", one.to_string())))
+        .collect())
+}
+
 /// Its names and its days, and what is wrong with either.
 fn of_certificate(shown: &Shown, needed: &[String], now: Timestamp) -> Finding {
     let left = shown.days_left(now);
@@ -92,8 +115,8 @@ fn of_certificate(shown: &Shown, needed: &[String], now: Timestamp) -> Finding {
     if !faults.is_empty() {
         return wrong("certificate", format!("{says}; {}", faults.join("; ")));
     }
-    // Renewed a month before its end, as certbot does it, it never comes so far.
-    let is_well = (left >= ENOUGH_DAYS).then_some(true);
+    // Renewed a month before its end, as certbot does it, it never comes so far; some live a week in all.
+    let is_well = (left >= ENOUGH_DAYS || now < shown.renew_at()).then_some(true);
     Finding { is_well, ..well("certificate", says) }
 }
 

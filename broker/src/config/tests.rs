@@ -39,6 +39,13 @@ fn a_bad_setting_is_named() {
         ("refresh_token_days = 0", "refresh_token_days"),
         ("password_memory_mib = 8", "password_memory_mib"),
         ("offline_mail_minutes = 1441", "offline_mail_minutes: 1441 is not between 0 and 1440"),
+        ("acme_contact = 'a@example.com'", "acme_contact is set and acme_directory is not"),
+        ("acme_dns_cloudflare = '/d'", "acme_dns_cloudflare is set and acme_directory is not"),
+        (
+            "acme_directory = 'http://ca.example/directory'",
+            "acme_directory: http://ca.example/directory must be https",
+        ),
+        ("acme_directory = 'https://ca.example/directory'", "acme_agree_terms: ca.example issues"),
         ("trusted_proxies = ['nearby']", "\"nearby\" is not an IP address"),
     ] {
         let says = format!("{:#}", settle(toml).unwrap_err());
@@ -87,11 +94,51 @@ fn the_sample_file_explains_every_setting_and_says_the_truth() {
     );
     let uncommented: String = sample
         .lines()
-        .map(|line| line.strip_prefix("# ").filter(|l| l.contains(" = \"")).unwrap_or(line))
+        .map(|line| {
+            line.strip_prefix("# ").filter(|l| l.contains(" = \"") || l.contains(" = [\"")).unwrap_or(line)
+        })
         .fold(String::new(), |all, line| all + line + "\n");
     let mut given = toml::from_str::<Given>(&uncommented).unwrap();
     // An address prints parts of its own that are none.
-    assert!(given.public_url.take().is_some(), "public_url is missing from the sample");
+    for (name, address) in
+        [("public_url", given.public_url.take()), ("acme_directory", given.acme_directory.take())]
+    {
+        assert!(address.is_some(), "{name} is missing from the sample");
+    }
     let rest = format!("{given:?}");
-    assert_eq!(rest.matches("None").count(), 1, "a setting is missing from the sample: {rest}");
+    assert_eq!(rest.matches("None").count(), 2, "a setting is missing from the sample: {rest}");
+}
+
+/// A broker that gets its certificate from a CA, with these lines besides.
+fn ordering(lines: &str) -> anyhow::Result<Settings> {
+    settle(&format!(
+        "listen = '0.0.0.0:443'\npublic_url = 'https://latchkey.example.com'\nacme_agree_terms = true\n\
+         acme_directory = 'https://ca.example/directory'\n{lines}"
+    ))
+}
+
+#[test]
+fn a_certificate_that_is_ordered_is_tls_enough() {
+    let hook = "acme_dns_hook = ['/usr/local/bin/dns', '--fast']";
+    let acme = ordering(hook).unwrap().acme.unwrap();
+    assert_eq!(acme.hook, ["/usr/local/bin/dns", "--fast"]);
+    assert_eq!("/usr/local/bin/dns  --fast".parse::<Words>().unwrap().0, acme.hook);
+    for (lines, says) in [
+        ("", "nobody writes the DNS records"),
+        ("acme_dns_hook = ['dns']", "acme_dns_hook: \"dns\" must be the whole path"),
+        ("acme_dns_cloudflare = '/nowhere.toml'", "acme_dns_cloudflare: read /nowhere.toml"),
+        (&*format!("{hook}\nacme_contact = 'me'"), "acme_contact: \"me\" is no email address"),
+        (
+            &*format!("{hook}\ntls_certificate = '/c'\ntls_key = '/k'"),
+            "acme_directory and tls_certificate are both set",
+        ),
+    ] {
+        let err = format!("{:#}", ordering(lines).unwrap_err());
+        assert!(err.contains(says), "{lines}: {err}");
+    }
+    let by_address = settle(&format!(
+        "public_url = 'https://127.0.0.1'\nhome_domain = 'a.example'\nacme_agree_terms = true\n\
+         acme_directory = 'https://ca.example/directory'\n{hook}"
+    ));
+    assert!(format!("{:#}", by_address.unwrap_err()).contains("must be https and name a host"));
 }

@@ -6,47 +6,31 @@
 //!
 //! Invariant: what is shown is a pair that fits. One that does not is named in the log once, and the old one stays.
 
-use std::fmt;
-use std::net::IpAddr;
+mod pair;
+
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use aws_lc_rs::digest::{SHA256, digest};
-use rustls::client::verify_server_name;
-use rustls::server::ParsedCertificate;
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use url::Host;
-use x509_parser::extensions::GeneralName;
-use x509_parser::parse_x509_certificate;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::config::Settings;
+pub use pair::{Misfit, Shown, fit, none};
 
 /// How often the files are read.
 const PACE: Duration = Duration::from_secs(1);
-const DAY: u64 = 24 * 3600;
 
 /// A certificate chain and its key, PEM.
 #[derive(Debug, Clone)]
 pub struct Files {
     certificate: PathBuf,
     key: PathBuf,
-}
-
-/// What a certificate says of itself.
-#[derive(Debug, Clone)]
-pub struct Shown {
-    names: Vec<String>,
-    not_before: Timestamp,
-    not_after: Timestamp,
-    leaf: CertificateDer<'static>,
 }
 
 /// The pair in use, to be kept new.
@@ -98,83 +82,15 @@ impl Files {
     }
 
     fn pair(&self, [certificate, key]: &[Vec<u8>; 2]) -> anyhow::Result<(TlsAcceptor, Shown)> {
-        let (named, keys) = (self.certificate.display(), self.key.display());
-        let chain = CertificateDer::pem_slice_iter(certificate)
-            .collect::<Result<Vec<_>, _>>()
-            .with_context(|| format!("tls_certificate: {named} is no PEM"))?;
-        let leaf = chain.first().with_context(|| format!("tls_certificate: {named} holds no certificate"))?;
-        let shown = Shown::of(leaf).with_context(|| format!("tls_certificate: {named}"))?;
-        let key = PrivateKeyDer::from_pem_slice(key)
-            .with_context(|| format!("tls_key: {keys} holds no private key"))?;
-        let mut config =
-            rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).with_context(
-                || format!("tls_certificate and tls_key do not fit together: {named}, {keys}"),
-            )?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok((TlsAcceptor::from(Arc::new(config)), shown))
-    }
-}
-
-impl Shown {
-    fn of(leaf: &CertificateDer<'_>) -> anyhow::Result<Self> {
-        let (_, parsed) = parse_x509_certificate(leaf).context("its first certificate cannot be read")?;
-        let moment = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000));
-        let alternative = parsed.subject_alternative_name()?;
-        let names = alternative.iter().flat_map(|names| &names.value.general_names).filter_map(name);
-        Ok(Self {
-            names: names.collect(),
-            not_before: moment(parsed.validity().not_before.timestamp()),
-            not_after: moment(parsed.validity().not_after.timestamp()),
-            leaf: leaf.clone().into_owned(),
+        pair::fit(certificate, key).map_err(|misfit| match misfit {
+            Misfit::Certificate(why) => anyhow!("tls_certificate: {} {why}", self.certificate.display()),
+            Misfit::Key => anyhow!("tls_key: {} holds no private key", self.key.display()),
+            Misfit::Pair(err) => anyhow!(err).context(format!(
+                "tls_certificate and tls_key do not fit together: {}, {}",
+                self.certificate.display(),
+                self.key.display()
+            )),
         })
-    }
-
-    /// Whole days until it lapses.
-    pub fn days_left(&self, now: Timestamp) -> u64 {
-        self.not_after.since(now).as_secs() / DAY
-    }
-
-    /// Why nobody will believe it now, whatever its name; none if it counts.
-    pub fn is_out_of_time(&self, now: Timestamp) -> Option<String> {
-        if self.not_after <= now {
-            Some(format!("it lapsed at {}: renew it", self.not_after))
-        } else if now < self.not_before {
-            Some(format!("it counts from {} on: is the clock right?", self.not_before))
-        } else {
-            None
-        }
-    }
-
-    /// A sentence for each of these names that it does not cover.
-    pub fn misses(&self, needed: &[String]) -> Vec<String> {
-        let missing = needed.iter().filter(|name| !self.covers(name));
-        missing.map(|name| format!("it does not cover {name}: visitors there are warned off")).collect()
-    }
-
-    /// By the rules that clients go by (RFC 9525 section 6.3); a wildcard is covered if any one label is.
-    fn covers(&self, name: &str) -> bool {
-        let one = name.strip_prefix("*.").map_or_else(|| name.to_owned(), |rest| format!("any-home.{rest}"));
-        let asked = ServerName::try_from(one).ok();
-        let covered = asked.zip(ParsedCertificate::try_from(&self.leaf).ok());
-        covered.is_some_and(|(asked, leaf)| verify_server_name(&leaf, &asked).is_ok())
-    }
-}
-
-impl fmt::Display for Shown {
-    /// The names it covers.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.names.is_empty() { f.write_str("no name") } else { f.write_str(&self.names.join(", ")) }
-    }
-}
-
-fn name(name: &GeneralName<'_>) -> Option<String> {
-    match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => {
-            let v4 = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
-            v4.or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from)).ok().map(|ip| ip.to_string())
-        }
-        _ => None,
     }
 }
 

@@ -18,7 +18,7 @@ use warp::Filter as _;
 use super::mailbox::{Mailbox, code};
 use super::room::Room;
 use super::{HomeAssistant, Listing, Relay, line};
-use crate::homes::{Home, Present, State};
+use crate::homes::{Home, State};
 use crate::http::socket::{Opening, Size, upgrade};
 use crate::http::{Answer, Asked, Fault, Routes, routes};
 
@@ -84,9 +84,6 @@ impl Relay {
         })
         .await;
         let present = room.leave(number, self.now());
-        if present {
-            self.0.parts.homes.agents().left(home.id);
-        }
         info!(home.id = %home.id, replaced = !present, "agent left");
         self.tell(home.id);
     }
@@ -107,7 +104,6 @@ impl Relay {
 
     /// The agent said who it is: what the next one to be paired with this home is told (T8).
     fn greet(&self, home: HomeId, grant: GrantId, machine: String) {
-        self.0.parts.homes.agents().came(home, Present { machine: machine.clone(), since: self.now() });
         let oauth = self.0.parts.oauth.clone();
         self.0.parts.tasks.spawn(async move {
             if let Err(fault) = oauth.note_machine(grant, &machine).await {

@@ -5,6 +5,7 @@
 //! | a home's tunnel | `POST accounts/{a}/cfd_tunnel`, run by remote configuration (`config_src: cloudflare`) |
 //! | where it leads | `PUT …/{id}/configurations`: hostname → origin, then 404; replaces the whole |
 //! | its name in the world | `POST zones/{z}/dns_records`: a proxied CNAME to `{id}.cfargotunnel.com` |
+//! | a proof of our own names | `POST zones/{z}/dns_records`: a TXT record, for as long as a CA looks at it |
 //! | its token | `GET …/{id}/token`; a new secret by `PATCH …/{id}` |
 //!
 //! What creates is never repeated here: a call that was not answered may have been carried out, and only whoever
@@ -178,6 +179,31 @@ impl Cloudflare {
     /// Points a record at a tunnel.
     pub async fn point(&self, id: &str, name: &str, tunnel: &str, comment: &str) -> Result<Record> {
         self.one(Method::PUT, &self.records_path(&[id]), Some(record(name, tunnel, comment))).await
+    }
+
+    /// Writes a text beside whatever else its name holds; one that is there already is written.
+    pub async fn write_text(&self, name: &str, text: &str, comment: &str) -> Result<()> {
+        // Quoted, as zone files have it; 60 s is the shortest that every plan allows.
+        let body = json!({"type": "TXT", "name": name, "content": format!("\"{text}\""), "ttl": 60, "comment": comment});
+        match self.one::<Record>(Method::POST, &self.records_path(&[]), Some(body)).await {
+            Ok(_) | Err(Trouble::RecordTaken) => Ok(()),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Removes a text that a name holds, and nothing else of it.
+    pub async fn remove_text(&self, name: &str, text: &str) -> Result<()> {
+        for record in self.records(name).await? {
+            if record.kind == "TXT" && record.content.trim_matches('"') == text {
+                self.unname(&record.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The domain whose names are in the zone.
+    pub async fn zone_name(&self) -> Result<String> {
+        Ok(self.one::<wire::Zone>(Method::GET, &["zones", &self.zone], None).await?.name)
     }
 
     /// Removes a record; one that is not there is removed.

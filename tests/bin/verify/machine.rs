@@ -23,6 +23,7 @@ const NEEDS: &[Need] = &[
     },
     Need { name: "Node", is_there: has_node, packages: &["nodejs", "npm"] },
     Need { name: "PostgreSQL", is_there: has_postgres, packages: &["postgresql"] },
+    Need { name: "Pebble", is_there: || process::which("pebble").is_some(), packages: &["pebble"] },
     // Home Assistant compiles a few of its packages.
     Need {
         name: "a C compiler",

@@ -65,6 +65,7 @@ pub fn answer(state: &mut State, bearer: Option<&str>, asked: &Asked, body: &Val
         ["accounts", ACCOUNT, "cfd_tunnel", rest @ ..] => ("tunnels", rest),
         ["zones", ZONE, "dns_records", rest @ ..] => ("dns", rest),
         ["zones", ZONE, "settings", rest @ ..] => ("settings", rest),
+        ["zones", ZONE] => ("zone", &segments[..0]),
         _ => {
             return Said::no(
                 404,
@@ -76,12 +77,15 @@ pub fn answer(state: &mut State, bearer: Option<&str>, asked: &Asked, body: &Val
     if bearer != Some(&format!("Bearer {TOKEN}")) {
         return Said::no(401, 1000, "Invalid API Token");
     }
-    if !state.permissions.contains(&needs) {
+    // Whoever may write its records may know its name.
+    let may = if needs == "zone" { "dns" } else { needs };
+    if !state.permissions.contains(&may) {
         return Said::no(403, 10000, "Authentication error");
     }
     match needs {
         "tunnels" => tunnels(state, method, rest, query, body),
         "dns" => records(state, method, rest, query, body),
+        "zone" => Said::yes(json!({"id": ZONE, "name": state.zone, "status": "active"})),
         _ => Said::yes(json!({"id": "websockets", "value": if state.websockets { "on" } else { "off" }})),
     }
 }
@@ -229,11 +233,17 @@ fn records(state: &mut State, method: &Method, rest: &[&str], query: Query<'_>, 
             page(query, state.records.iter().filter(shown).map(show_record).collect())
         }
         ("POST", []) => {
-            if !text("name").ends_with(&state.domain) {
+            if !text("name").ends_with(&state.zone) {
                 return Said::no(400, 9005, "Content for the record is not in the zone.");
             }
-            if state.records.iter().any(|record| record.name == text("name")) {
+            // Texts stand beside texts; a CNAME stands alone.
+            let beside = |record: &&Record| record.name == text("name");
+            let is_text = |record: &Record| record.kind == "TXT" && text("type") == "TXT";
+            if state.records.iter().filter(beside).any(|record| !is_text(record)) {
                 return Said::no(400, 81053, "An A, AAAA, or CNAME record with that host already exists.");
+            }
+            if state.records.iter().filter(beside).any(|record| record.content == text("content")) {
+                return Said::no(400, 81058, "An identical record already exists.");
             }
             if state.records.len() >= state.most_records {
                 return Said::no(400, 81045, "Record quota exceeded.");
@@ -259,8 +269,8 @@ fn records(state: &mut State, method: &Method, rest: &[&str], query: Query<'_>, 
 }
 
 fn show_record(record: &Record) -> Value {
-    json!({"id": record.id, "type": record.kind, "name": record.name, "content": record.content, "proxied": true,
-        "ttl": 1, "comment": record.comment})
+    json!({"id": record.id, "type": record.kind, "name": record.name, "content": record.content,
+        "proxied": record.kind != "TXT", "ttl": 1, "comment": record.comment})
 }
 
 /// One page of a list.

@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 /// What there is.
 #[derive(Debug)]
 pub struct State {
-    /// The zone's domain.
+    /// The domain under which homes are, in the zone.
     pub domain: String,
+    /// The zone's own.
+    pub zone: String,
     /// All tunnels ever made; the deleted ones stay.
     pub tunnels: Vec<Tunnel>,
     /// The records of the zone.
@@ -19,6 +21,8 @@ pub struct State {
     pub permissions: Vec<&'static str>,
     /// Whether the zone lets WebSockets through.
     pub websockets: bool,
+    /// Whether its DNS servers keep texts to themselves.
+    pub hides_texts: bool,
     /// How many tunnels an account may have.
     pub most_tunnels: usize,
     /// How many records a zone may have.
@@ -80,10 +84,12 @@ impl State {
     pub(super) fn new(domain: &str) -> Self {
         Self {
             domain: domain.to_owned(),
+            zone: domain.to_owned(),
             tunnels: Vec::new(),
             records: Vec::new(),
             permissions: vec!["tunnels", "dns", "settings"],
             websockets: true,
+            hides_texts: false,
             most_tunnels: 1000,
             most_records: 200,
             lingering: Duration::from_millis(300),

@@ -120,6 +120,13 @@ pub struct Setting {
     pub value: String,
 }
 
+/// A zone.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Zone {
+    #[serde(default)]
+    pub name: String,
+}
+
 /// What a tunnel's token holds, as far as we check it: base64 of JSON, the account under `a`, the secret under `s`.
 #[derive(Deserialize)]
 pub struct Token {
