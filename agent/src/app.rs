@@ -1,6 +1,7 @@
 //! Everything put together: one agent from start to stop, and the commands that are not `run`.
 
 mod commands;
+mod doctor;
 mod service;
 mod status;
 
@@ -22,13 +23,18 @@ use crate::pairing::NotPaired;
 use crate::policy::PolicyFile;
 use crate::relay::{Link, Over, Relay};
 use crate::tasks::Tasks;
+use crate::tunnel::cloudflared::Supervisor;
 use crate::tunnel::{self, Keeper};
 
 pub use commands::{How, logout, pair, set_sharing, status};
+pub use doctor::doctor;
 pub use status::Status;
 
-/// How long tasks may take to end once told to.
-const LONGEST_GOODBYE: Duration = Duration::from_secs(8);
+/// Installs `cloudflared` into the data folder.
+pub use crate::tunnel::cloudflared::install;
+
+/// How long tasks may take to end once told to, besides the time that visitors have.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(4);
 
 /// No broker has been paired with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +45,8 @@ pub struct NotYetPaired;
 #[derive(Debug)]
 pub struct Agent {
     tasks: Tasks,
+    /// How long they may take to end.
+    patience: Duration,
     status: watch::Receiver<Status>,
     /// Kept to the end, so that no second agent uses the same memory.
     _claim: Claim,
@@ -77,7 +85,7 @@ impl Agent {
         let seen = status::Seen {
             health: home_assistant.health(),
             link: link_seen,
-            tunnel: tunnel_seen,
+            tunnel: tunnel_seen.clone(),
             policy: policy.clone(),
         };
         let reporter = status::Reporter::new(&settings, Arc::clone(&cloud), seen);
@@ -93,8 +101,10 @@ impl Agent {
             stop: stop.clone(),
             token: move |fresh| {
                 let cloud = Arc::clone(&token_from);
-                async move { Ok(cloud.tunnel_token(fresh).await?) }.boxed()
+                async move { Ok(cloud.tunnel_token(fresh, tunnel::cloudflared::check).await?) }.boxed()
             },
+            supervisor: Supervisor::new(&settings, &tls, stop.clone(), tunnel_status.clone())
+                .context("look after cloudflared")?,
             status: tunnel_status,
         };
         tasks.restless("tunnel", tunnel::keep(keeper).map(Ok));
@@ -103,10 +113,11 @@ impl Agent {
             alive.keep_alive(&until).await;
             Ok(())
         });
-        let relay = Relay { cloud, home_assistant, tls, policy, link };
+        let relay = Relay { cloud, home_assistant, tunnel: tunnel_seen, tls, policy, link };
         tasks.restless("relay", relay.keep(stop).map(|ended| Ok(ended?)));
         info!(broker = pairing.broker, home.id = %pairing.home, home_assistant = %settings.home_assistant, "agent started");
-        Ok(Self { tasks, status, _claim: claim })
+        let patience = LONGEST_GOODBYE + settings.cloudflared.timings.grace;
+        Ok(Self { tasks, patience, status, _claim: claim })
     }
 
     /// How everything is, now and at each change.
@@ -124,7 +135,7 @@ impl Agent {
     /// # Errors
     /// Why the agent ended, if it did so by itself.
     pub async fn stop(self) -> Result<()> {
-        self.tasks.finish(LONGEST_GOODBYE).await
+        self.tasks.finish(self.patience).await
     }
 }
 

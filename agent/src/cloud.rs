@@ -51,6 +51,9 @@ pub enum CloudError {
     /// No answer, or a fault over there; to be tried again.
     #[error("the broker does not answer: {0}")]
     Unreachable(String),
+    /// What the broker gave as a tunnel token is none.
+    #[error("the broker gave a tunnel token that is not good: {0}")]
+    BadToken(String),
     /// The answer's tokens could not be remembered, so they are not used.
     #[error(transparent)]
     Memory(#[from] MemoryError),
@@ -152,16 +155,22 @@ impl Cloud {
         Ok(token)
     }
 
-    /// The token that opens the home's tunnel: the one at hand, or a fresh one from the broker.
+    /// The token that opens the home's tunnel: the one at hand, or a fresh one from the broker. A fresh one takes
+    /// the place of the one at hand only if `check` finds nothing wrong with it.
     ///
     /// # Errors
-    /// As [`Cloud::home`]; never when one is at hand and will do.
-    pub async fn tunnel_token(&self, fresh: bool) -> Result<Secret, CloudError> {
+    /// As [`Cloud::home`], or `BadToken`; never when one is at hand and will do.
+    pub async fn tunnel_token(
+        &self,
+        fresh: bool,
+        check: fn(&TunnelTokenAnswer) -> Result<(), String>,
+    ) -> Result<Secret, CloudError> {
         if let Some(token) = self.pairing()?.tunnel_token.filter(|_| !fresh) {
             return Ok(token);
         }
         let answer: TunnelTokenAnswer =
             self.get(&format!("/api/smarthome/homes/{}/tunnel-token", self.home)).await?;
+        check(&answer).map_err(CloudError::BadToken)?;
         let token = answer.tunnel_token.clone();
         self.memory
             .change(|all| {

@@ -3,6 +3,9 @@
 //! The environment is read here and nowhere else. A secret is never a flag: other people on the machine can
 //! read a command line.
 
+pub mod cloudflared;
+
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -11,6 +14,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 use shared::secret::Secret;
 use url::{Host, Url};
+
+use cloudflared::Cloudflared;
 
 const EXIT_CODES: &str = "\
 Settings come from flags, else from LATCHKEY_… variables, else from the file given with --config.
@@ -50,6 +55,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look at everything the agent stands on, change nothing, and say what to do about what is wrong
+    Doctor {
+        /// Print JSON for scripts
+        #[arg(long)]
+        json: bool,
+    },
     /// Stop all sharing from this home, or let it go on: the broker cannot undo it
     Sharing {
         /// Which
@@ -58,6 +69,29 @@ pub enum Command {
     },
     /// Give the pairing back to the broker and forget it here
     Logout,
+    /// Look after cloudflared, which runs the tunnel of a home at Cloudflare
+    Cloudflared {
+        /// What to do.
+        #[command(subcommand)]
+        what: OfCloudflared,
+    },
+}
+
+/// What can be done with the program that runs a tunnel at Cloudflare.
+#[derive(Debug, Subcommand)]
+pub enum OfCloudflared {
+    /// Fetch cloudflared into the data directory, if its SHA-256 is the right one
+    Install {
+        /// Another version than the one this agent was tried with
+        #[arg(long, requires = "sha256")]
+        version: Option<String>,
+        /// The SHA-256 of that file, in hexadecimal, from Cloudflare's release page
+        #[arg(long, value_name = "HEX")]
+        sha256: Option<String>,
+        /// Where to fetch it: an address that stands in for GitHub's .../releases/download
+        #[arg(long, value_name = "URL")]
+        from: Option<String>,
+    },
 }
 
 /// What is to become of sharing.
@@ -93,6 +127,9 @@ pub struct Common {
     /// Certificates (PEM) to trust besides the system's
     #[arg(long, global = true, env = "LATCHKEY_CA_FILE", value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// The cloudflared to use [default: the one installed in the data directory, else the one on PATH]
+    #[arg(long = "cloudflared", global = true, env = "LATCHKEY_CLOUDFLARED", value_name = "FILE")]
+    cloudflared: Option<PathBuf>,
     /// The home's own policy, what may leave it [default: policy.toml in the data directory]
     #[arg(long, global = true, env = "LATCHKEY_POLICY", value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -126,6 +163,7 @@ struct SettingsFile {
     ca_file: Option<PathBuf>,
     policy: Option<PathBuf>,
     allow_plain_http: bool,
+    cloudflared: cloudflared::Table,
 }
 
 /// What the environment says beyond the flags' own variables.
@@ -135,7 +173,10 @@ struct Surroundings {
     supervisor_token: Option<Secret>,
     /// systemd's `StateDirectory=`: one path, or several with colons between.
     state_directory: Option<String>,
+    /// systemd's `RuntimeDirectory=`, likewise.
+    runtime_directory: Option<String>,
     user_data_dir: Option<PathBuf>,
+    path: Option<OsString>,
 }
 
 /// Every setting, checked.
@@ -153,6 +194,8 @@ pub struct Settings {
     pub memory: Keeping,
     /// Certificates to trust besides the system's.
     pub ca_file: Option<PathBuf>,
+    /// The program that runs a tunnel at Cloudflare.
+    pub cloudflared: Cloudflared,
     /// The home's own policy: what may leave it.
     pub policy: PathBuf,
 }
@@ -182,10 +225,13 @@ impl Settings {
         let from_file =
             token_file.as_deref().map(read_token).transpose().context("home_assistant_token_file")?;
         let supervisor_token = around.supervisor_token.filter(|_| is_supervisor);
+        let first = |dirs: String| dirs.split(':').next().map(PathBuf::from);
+        let cloudflared =
+            Cloudflared::put_together(flags.cloudflared, file.cloudflared).context("cloudflared")?;
         let data_dir = flags
             .data_dir
             .or(file.data_dir)
-            .or(around.state_directory.and_then(|dirs| dirs.split(':').next().map(PathBuf::from)))
+            .or(around.state_directory.and_then(first))
             .or(around.user_data_dir)
             .ok_or_else(|| anyhow!("data_dir: neither HOME nor STATE_DIRECTORY is set; give --data-dir"))?;
         Ok(Self {
@@ -196,6 +242,11 @@ impl Settings {
             data_dir,
             memory: flags.memory.or(file.memory).unwrap_or_default(),
             ca_file: flags.ca_file.or(file.ca_file),
+            cloudflared: Cloudflared {
+                search: around.path,
+                runtime_dir: around.runtime_directory.and_then(first),
+                ..cloudflared
+            },
         })
     }
 }
@@ -214,8 +265,10 @@ impl Surroundings {
             home_assistant_token: text("LATCHKEY_HOME_ASSISTANT_TOKEN").map(Secret::from),
             supervisor_token: text("SUPERVISOR_TOKEN").map(Secret::from),
             state_directory: text("STATE_DIRECTORY"),
+            runtime_directory: text("RUNTIME_DIRECTORY"),
             user_data_dir: directories::ProjectDirs::from("", "", "latchkey-agent")
                 .map(|dirs| dirs.data_dir().to_owned()),
+            path: env::var_os("PATH"),
         }
     }
 }

@@ -108,6 +108,21 @@ pub fn open(door: Door) -> (HomeAssistant, Connection) {
     (handle, Connection { door, watched: watched_here, requests: requests_here, health: health_here, news })
 }
 
+/// Signs in once and gives Home Assistant's version.
+///
+/// # Errors
+/// What is wrong, and what to do about it.
+pub async fn examine(door: &Door) -> Result<String, String> {
+    const MAKE_ONE: &str =
+        "make a long-lived access token in Home Assistant (your profile, Security) and give it to the agent";
+    let token = door.token.as_ref().ok_or_else(|| format!("the agent has no token: {MAKE_ONE}"))?;
+    match Socket::open(&door.address, token, &door.tls).await {
+        Ok(socket) => Ok(socket.version().to_owned()),
+        Err(Lost::Refused) => Err(format!("{} refuses the agent's token: {MAKE_ONE}", door.address)),
+        Err(Lost::Other(err)) => Err(format!("{} does not answer: {err:#}", door.address)),
+    }
+}
+
 impl HomeAssistant {
     /// How Home Assistant is, now and at each change.
     pub fn health(&self) -> watch::Receiver<Health> {

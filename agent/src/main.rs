@@ -4,8 +4,9 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use agent::app::install::Wish;
 use agent::app::{self, How};
-use agent::config::{self, Cli, Command, Settings};
+use agent::config::{self, Cli, Command, OfCloudflared, Settings};
 use agent::net;
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -47,13 +48,20 @@ async fn obey(settings: Settings, command: Command) -> Result<ExitCode> {
         }
         Command::Run => app::run(settings).await?,
         Command::Status { json } => {
-            let running = app::status(&settings, json, out).await?;
-            return Ok(if running { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return Ok(ended(app::status(&settings, json, out).await?));
         }
+        Command::Doctor { json } => return Ok(ended(app::doctor(&settings, json, out).await?)),
         Command::Sharing { what } => app::set_sharing(&settings, what, out)?,
         Command::Logout => app::logout(&settings, out).await?,
+        Command::Cloudflared { what: OfCloudflared::Install { version, sha256, from } } => {
+            app::install::install(&settings, Wish { version, sha256, from }, out).await?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn ended(well: bool) -> ExitCode {
+    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn start_runtime() -> Result<Runtime> {

@@ -30,6 +30,8 @@ use crate::config::{is_localhost, is_loopback};
 /// How long any one step of reaching another machine may take.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+const AGENT: &str = concat!("latchkey-agent/", env!("CARGO_PKG_VERSION"));
+
 /// A WebSocket over TCP or TLS.
 pub type WebSocket = WebSocketStream<Box<dyn Wire>>;
 
@@ -77,10 +79,27 @@ pub fn http_client(origin: &Url, tls: &ClientConfig) -> Result<reqwest::Client> 
         .connect_timeout(PATIENCE)
         .timeout(3 * PATIENCE)
         .pool_idle_timeout(Duration::from_secs(30))
-        .user_agent(concat!("latchkey-agent/", env!("CARGO_PKG_VERSION")));
+        .user_agent(AGENT);
     if is_loopback(origin) {
         client = client.no_proxy();
     }
+    client.build().context("set up the HTTP client")
+}
+
+/// A client for one large file: follows redirects as GitHub's downloads have them, never to where it could be read
+/// or changed on the way, and waits no longer than `silence` for the next piece.
+///
+/// # Errors
+/// Never on a sound TLS configuration.
+pub fn downloader(file: &Url, tls: &ClientConfig, silence: Duration) -> Result<reqwest::Client> {
+    let mut client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls.clone())
+        .dns_resolver(Resolver)
+        .redirect(reqwest::redirect::Policy::limited(5))
+        .connect_timeout(PATIENCE)
+        .read_timeout(silence)
+        .user_agent(AGENT);
+    client = if is_loopback(file) { client.no_proxy() } else { client.https_only(true) };
     client.build().context("set up the HTTP client")
 }
 
@@ -111,20 +130,9 @@ async fn addresses(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 /// # Errors
 /// The last address's error, or a certificate that is not trusted.
 pub async fn dial(url: &Url, tls: &Arc<ClientConfig>) -> Result<Box<dyn Wire>> {
-    let host = url.host().ok_or_else(|| anyhow!("no host in the address"))?;
-    let encrypted = matches!(url.scheme(), "https" | "wss");
-    let port = url.port().unwrap_or(if encrypted { 443 } else { 80 });
-    let found = match host {
-        Host::Domain(name) => timeout(PATIENCE, addresses(name, port))
-            .await
-            .map_err(|_| anyhow!("{name}: the resolver does not answer"))?
-            .with_context(|| format!("look up {name}"))?,
-        Host::Ipv4(address) => vec![(address, port).into()],
-        Host::Ipv6(address) => vec![(address, port).into()],
-    };
-    let tcp = connect(&found).await.with_context(|| format!("connect to {host}:{port}"))?;
+    let (host, port, tcp) = reach(url).await?;
     tcp.set_nodelay(true).context("turn off Nagle's delay")?;
-    if !encrypted {
+    if !is_encrypted(url) {
         return Ok(Box::new(tcp));
     }
     let name = match host {
@@ -135,6 +143,33 @@ pub async fn dial(url: &Url, tls: &Arc<ClientConfig>) -> Result<Box<dyn Wire>> {
     let secure = timeout(PATIENCE, TlsConnector::from(Arc::clone(tls)).connect(name, tcp)).await;
     let secure = secure.map_err(|_| anyhow!("{host}:{port} does not answer in TLS"))?;
     Ok(Box::new(secure.with_context(|| format!("TLS with {host}:{port}"))?))
+}
+
+/// The address of this machine that the host of a URL sees.
+///
+/// # Errors
+/// As [`dial`].
+pub async fn own_address(url: &Url) -> Result<IpAddr> {
+    Ok(reach(url).await?.2.local_addr()?.ip())
+}
+
+fn is_encrypted(url: &Url) -> bool {
+    matches!(url.scheme(), "https" | "wss")
+}
+
+async fn reach(url: &Url) -> Result<(Host<&str>, u16, TcpStream)> {
+    let host = url.host().ok_or_else(|| anyhow!("no host in the address"))?;
+    let port = url.port().unwrap_or(if is_encrypted(url) { 443 } else { 80 });
+    let found = match host {
+        Host::Domain(name) => timeout(PATIENCE, addresses(name, port))
+            .await
+            .map_err(|_| anyhow!("{name}: the resolver does not answer"))?
+            .with_context(|| format!("look up {name}"))?,
+        Host::Ipv4(address) => vec![(address, port).into()],
+        Host::Ipv6(address) => vec![(address, port).into()],
+    };
+    let tcp = connect(&found).await.with_context(|| format!("connect to {host}:{port}"))?;
+    Ok((host, port, tcp))
 }
 
 async fn connect(found: &[SocketAddr]) -> io::Result<TcpStream> {
@@ -166,7 +201,7 @@ pub struct Call<'a> {
 /// As [`dial`], or what the server answered.
 pub async fn websocket(call: Call<'_>, tls: &Arc<ClientConfig>) -> Result<WebSocket> {
     let mut url = call.url.clone();
-    let scheme = if matches!(url.scheme(), "https" | "wss") { "wss" } else { "ws" };
+    let scheme = if is_encrypted(&url) { "wss" } else { "ws" };
     if url.set_scheme(scheme).is_err() {
         bail!("not an address of a WebSocket");
     }

@@ -1,6 +1,6 @@
 //! The broker's socket: states up, controls down.
 //!
-//! 1. Connect to [`PATH`] with the access token; send `hello` and how Home Assistant is.
+//! 1. Connect to [`PATH`] with the access token; send `hello`, and how Home Assistant and the tunnel are.
 //! 2. On each `watch`: from now on these entities and no others. Their present states go up, then each change.
 //! 3. On `list` and `control`: answer with the request's number, in whatever order the answers come.
 //! 4. On the way out: nothing is watched any more, until the broker says so anew.
@@ -29,6 +29,7 @@ use crate::home_assistant::HomeAssistant;
 use crate::net;
 use crate::policy::InForce;
 use crate::tasks::Backoff;
+use crate::tunnel;
 
 use session::{Ended, Session};
 
@@ -68,6 +69,8 @@ pub struct Relay {
     pub cloud: Arc<Cloud>,
     /// What to relay.
     pub home_assistant: HomeAssistant,
+    /// How the tunnel is, to be told as well.
+    pub tunnel: watch::Receiver<tunnel::Status>,
     /// Whom to trust.
     pub tls: Arc<ClientConfig>,
     /// What may leave the house.

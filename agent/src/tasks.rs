@@ -4,9 +4,13 @@
 
 mod beats;
 
-use std::sync::{Arc, Mutex};
+use std::io;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -96,6 +100,51 @@ impl Drop for End {
         self.because(anyhow::anyhow!("{} broke off", self.name));
         self.stop.cancel();
         debug!(name = self.name, "task ended");
+    }
+}
+
+/// A thread that starts programs, and lives as long as this value.
+///
+/// A child that is to die with its parent is told by the kernel when the *thread* that started it ends
+/// (`PR_SET_PDEATHSIG`, prctl(2)). Threads of the runtime come and go; this one ends when its owner does, however
+/// that happens, and whatever it started ends with it.
+#[derive(Debug)]
+pub struct Starter {
+    orders: mpsc::Sender<Order>,
+}
+
+type Order = Box<dyn FnOnce() + Send>;
+
+impl Starter {
+    /// Starts the thread. To be called within the runtime that is to look after the children.
+    ///
+    /// # Errors
+    /// The system has no thread to spare.
+    pub fn new() -> io::Result<Self> {
+        let (orders, taken) = mpsc::channel::<Order>();
+        let runtime = Handle::current();
+        let carry_out = move || {
+            let _inside = runtime.enter();
+            taken.into_iter().for_each(|order| order());
+        };
+        thread::Builder::new().name("starter".to_owned()).spawn(carry_out)?;
+        Ok(Self { orders })
+    }
+
+    /// Does something short on the thread, such as starting a program.
+    ///
+    /// # Errors
+    /// As `work`; or the thread is gone.
+    pub async fn carry_out<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let (done, answer) = oneshot::channel();
+        // Whoever asked may have gone; what was started is then dropped, which ends it.
+        let order: Order = Box::new(move || _ = done.send(work()));
+        let gone = || io::Error::other("the thread that starts programs is gone");
+        self.orders.send(order).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
     }
 }
 

@@ -76,6 +76,8 @@ pub async fn start_at(mut settings: Settings, clock: Clock) -> anyhow::Result<Br
     let stop = CancellationToken::new();
     let store = Store::open(&settings.database, stop.clone()).await.context("database")?;
     sealed::check(&store, &vault).await.context("keys_file")?;
+    sealed::note(&store, &vault).await.context("database")?;
+    sealed::tell(&store, &vault).await.context("database")?;
     let tasks = TaskTracker::new();
     let site = Arc::new(Site { public_url: settings.public_url.clone() });
     let ground = Ground {

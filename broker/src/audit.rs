@@ -87,6 +87,8 @@ acts! {
     LinkMade = "link.made",
     /// A link was revoked.
     LinkRevoked = "link.revoked",
+    /// A key was added to the list of those that seal; it seals nothing yet.
+    KeyAdded = "keys.added",
     /// Secrets at rest were sealed anew with another key.
     KeysRotated = "keys.rotated",
     /// A key that sealed secrets was taken out of the key list.

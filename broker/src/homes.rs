@@ -3,7 +3,6 @@
 //! Invariant: a home of another workspace looks like a home that is not there. Only [`Homes::owned`] makes
 //! an [`Owned`], so nothing that needs one can be done to somebody else's home.
 
-mod agents;
 mod life;
 mod rows;
 
@@ -19,8 +18,6 @@ use crate::chance;
 use crate::clock::{Clock, Timestamp};
 use crate::http::{Fault, Site};
 use crate::store::{self, Db, Store};
-
-pub use agents::{Agents, Present};
 
 /// How many homes a workspace may have.
 const MOST: i64 = 1000;
@@ -101,7 +98,6 @@ pub struct Homes {
     clock: Clock,
     site: Arc<Site>,
     domain: Arc<str>,
-    agents: Agents,
     provided: Arc<[Provided]>,
     wanted: Arc<Notify>,
 }
@@ -119,7 +115,7 @@ impl Homes {
     /// The homes in a store; `domain` is what the hostnames of those with a direct tunnel end in.
     pub fn new(store: Store, clock: Clock, site: Arc<Site>, domain: &str) -> Self {
         let (wanted, provided) = (Arc::default(), Arc::default());
-        Self { store, clock, site, domain: domain.into(), agents: Agents::default(), provided, wanted }
+        Self { store, clock, site, domain: domain.into(), provided, wanted }
     }
 
     /// From now on homes get their names from a provider, where one has a domain.
@@ -263,7 +259,11 @@ impl Homes {
         }
         let by = caller.account.map_or(0, AccountId::number);
         match rows::add(&mut tx, &home, by, request).await {
-            Err(failure) if store::is_taken(&failure) => Ok(None),
+            Err(failure) if store::is_taken(&failure) => {
+                // Whoever was first may not be on the disk yet, and is to be found there by who comes again.
+                tx.commit().await?;
+                Ok(None)
+            }
             added => {
                 added?;
                 let made = Entry::new(Act::HomeMade).of(caller.account).within(workspace);

@@ -92,6 +92,7 @@ use crate::http::tries::Tries;
 use crate::http::{Fault, Routes, Site, routes};
 use crate::store::Store;
 
+pub use alive::LOOK;
 pub use bearer::Bearer;
 use client::Client;
 use clients::Clients;

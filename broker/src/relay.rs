@@ -98,6 +98,8 @@ pub struct AgentStatus {
     pub version: Option<String>,
     /// How Home Assistant is; nothing while the agent is away or has not said.
     pub home_assistant: Option<HomeAssistant>,
+    /// What it says is wrong with the tunnel, in words for the owner; nothing while the agent is away, or is content.
+    pub tunnel_trouble: Option<String>,
     /// When it was last heard of, since this broker started.
     pub last_seen: Option<Timestamp>,
     /// It took the place of an agent that was paired on its own and still connected.

@@ -20,6 +20,8 @@ use sqlx::AnyPool;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Timestamp;
+
 pub use db::Db;
 use db::Way;
 
@@ -119,6 +121,19 @@ impl Store {
             Inner::Sqlite(_, readers) => Lent::Sqlite(readers.take().await?),
             Inner::Postgres(pool) => Lent::Postgres(Db(Way::Pool(pool.acquire().await?))),
         }))
+    }
+
+    /// What time it is for every broker on this database: PostgreSQL's own clock, where their machines' may differ.
+    /// SQLite has one broker, whose clock says `here`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn everybodys_time(&self, db: &mut Db, here: Timestamp) -> Result<Timestamp> {
+        if self.is_alone() {
+            return Ok(here);
+        }
+        let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+        Ok(Timestamp::from_millis(sqlx::query_scalar(sql).fetch_one(db).await?))
     }
 
     /// Whether no other broker can be at work on the same database.

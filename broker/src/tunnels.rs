@@ -4,9 +4,10 @@
 //! ([`provider`]): the agent's `cloudflared` dials Cloudflare, and we see to it that there is a tunnel to dial.
 //! A home with a `domain` of its own is at Cloudflare.
 //!
-//! Invariant of `direct`: a tunnel token is found by its hash and kept only sealed. Each grant has a token of its own, which
-//! opens the tunnel while the grant lives and whoever gave it manages the home; when that ends, the line that the
-//! token opened is hung up: within a second, or within [`LOOK`] where it ended at another broker.
+//! Invariant of `direct`: a tunnel token is found by its hash and kept only sealed. Each grant of a person has a token of
+//! its own, which opens the tunnel while the grant lives and whoever gave it manages the home; a program of the
+//! workspace's own has one, too, for as long as it is switched on, whatever becomes of its hourly grants. When that
+//! ends, the line that the token opened is hung up: within a second, or within [`LOOK`] where it ended elsewhere.
 
 pub mod cloudflare;
 pub mod direct;
@@ -23,7 +24,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use shared::id::{GrantId, HomeId};
+use shared::id::HomeId;
 use shared::secret::Secret;
 use shared::tunnel::{HomeAnswer, TunnelTokenAnswer};
 use tokio_util::task::TaskTracker;
@@ -40,6 +41,7 @@ use crate::store::Store;
 use crate::vault::{Place, Vault};
 use direct::Direct;
 use provider::Provider;
+use rows::Holder;
 
 pub use forward::{asset_path, boxed};
 pub use proof::{Finding, Proof};
@@ -102,7 +104,7 @@ impl Tunnels {
     }
 
     /// The home's tunnel token for whoever a bearer let in. At Cloudflare all have the same. Of the direct tunnel
-    /// each grant has its own, so that ending one takes nothing from another; it is made if this is the first
+    /// each holder has its own, so that ending one takes nothing from another; it is made if this is the first
     /// time.
     ///
     /// # Errors
@@ -116,10 +118,14 @@ impl Tunnels {
                 token.ok_or_else(|| Fault::Unavailable("the tunnel is being made".to_owned()))?;
             return Ok(TunnelTokenAnswer { tunnel_token, tunnel_id, subdomain: homes.hostname(home) });
         }
-        let mut known = rows::find(&mut *store.read().await?, home.id, grant).await?;
+        let holder = match bearer.caller.account {
+            Some(_) => Holder::Grant(grant),
+            None => Holder::Client(bearer.client.clone()),
+        };
+        let mut known = rows::find(&mut *store.read().await?, home.id, &holder).await?;
         if known.is_none() {
-            self.make(home, grant).await?;
-            known = rows::find(&mut *store.read().await?, home.id, grant).await?;
+            self.make(home, &holder).await?;
+            known = rows::find(&mut *store.read().await?, home.id, &holder).await?;
         }
         // Between the two a renewal may have taken it away again: the agent asks again.
         let (row, sealed) =
@@ -131,15 +137,15 @@ impl Tunnels {
         })
     }
 
-    /// Makes the home's tunnel, and a grant's token for it; of two at once the first counts.
-    async fn make(&self, home: &Owned, grant: GrantId) -> Result<(), Fault> {
+    /// Makes the home's tunnel, and a holder's token for it; of two at once the first counts.
+    async fn make(&self, home: &Owned, holder: &Holder) -> Result<(), Fault> {
         let Parts { store, clock, vault, .. } = &self.0.parts;
         let token = chance::token(Kind::Tunnel);
         let id = (chance::bits() >> 1) as i64;
         let row = rows::Token {
             id,
             home: home.id,
-            grant,
+            holder,
             hash: chance::hash(token.expose()),
             sealed: vault.seal(&token, place(id)),
         };
@@ -151,17 +157,19 @@ impl Tunnels {
         Ok(tx.commit().await?)
     }
 
-    /// What a presented token opens, if the grant it was given under lives and may still open it.
+    /// What a presented token opens, if whoever it was given to may still hold it.
     async fn opened_by(&self, token: &Secret) -> Result<Option<rows::Opened>, Fault> {
         if !chance::looks_like(Kind::Tunnel, token.expose()) {
             return Ok(None);
         }
         let hash = chance::hash(token.expose());
         let found = rows::by_token(&mut *self.0.parts.store.read().await?, &hash).await?;
-        match found {
-            Some(opened) if self.0.parts.oauth.lives(opened.grant).await? => Ok(Some(opened)),
-            _ => Ok(None),
-        }
+        let lives = match found.as_ref().map(|opened| &opened.holder) {
+            Some(Holder::Grant(grant)) => self.0.parts.oauth.lives(*grant).await?,
+            Some(Holder::Client(_)) => true,
+            None => false,
+        };
+        Ok(found.filter(|_| lives))
     }
 
     /// What is at Cloudflare.
@@ -221,3 +229,6 @@ fn tunnel_id(home: HomeId) -> String {
 fn place(row: i64) -> Place {
     Place { table: "tunnel_token", column: "token_sealed", row }
 }
+
+#[cfg(test)]
+mod tests;

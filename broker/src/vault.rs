@@ -10,12 +10,13 @@
 //! record that names an unknown key makes the file be read again. What was sealed just before and is committed
 //! just after finds its key in the list for at least [`SETTLE`]: so long nothing is retired after a change.
 //!
-//! Invariant: the key list (a 0600 file, one `id/base64` a line, the first is active) never enters the
-//! database, and a sealed record names the key that opens it. Every column that holds such records is one of
+//! Invariant: the key list (a 0600 file, one `id/base64` a line, the first is active; one with a plus before it
+//! does not seal yet) never enters the database, and a sealed record names the key that opens it. Every column that holds such records is one of
 //! [`COLUMNS`].
 
 mod list;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -29,7 +30,7 @@ use tracing::warn;
 use crate::chance;
 use list::Stamp;
 
-pub use list::KeyList;
+pub use list::{KeyList, Turn};
 
 const VERSION: u8 = 1;
 const SALT: usize = 32;
@@ -61,8 +62,29 @@ pub const COLUMNS: &[Column] = &[
     Column { table: "certificate", column: "key_sealed", row: "id" },
 ];
 
+/// Why a sealed record does not open.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Closed {
+    /// The key it names is not in the list, or not yet.
+    #[error("{place}: the key {key} is missing from the key list")]
+    NoKey {
+        /// The record's.
+        place: Place,
+        /// The key's id.
+        key: String,
+    },
+    /// It is not what was sealed here.
+    #[error("{place}: {how}")]
+    Altered {
+        /// The record's.
+        place: Place,
+        /// What is wrong with it.
+        how: &'static str,
+    },
+}
+
 /// Where a sealed record lies: it opens nowhere else.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The table.
     pub table: &'static str,
@@ -76,6 +98,12 @@ impl Column {
     /// The place in one row.
     pub fn of(self, row: i64) -> Place {
         Place { table: self.table, column: self.column, row }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the sealed record {}.{} of row {}", self.table, self.column, self.row)
     }
 }
 
@@ -145,14 +173,15 @@ impl Vault {
     ///
     /// # Errors
     /// When the key it names is missing (the key's id is in the text), or the record was altered or moved.
-    pub fn unseal(&self, sealed: &[u8], place: Place) -> anyhow::Result<Secret> {
+    pub fn unseal(&self, sealed: &[u8], place: Place) -> Result<Secret, Closed> {
+        let altered = |how| Closed::Altered { place, how };
         let Sealed { key: id, salt, nonce, body } =
-            parts(sealed).context("a sealed record is cut short or of another version")?;
+            parts(sealed).ok_or_else(|| altered("it is cut short or of another version"))?;
         let mut list = self.known().list;
         if list.key(id).is_none() {
             list = self.current();
         }
-        let key = list.key(id).with_context(|| format!("the key {id} is missing from the key list"))?;
+        let key = list.key(id).ok_or_else(|| Closed::NoKey { place, key: id.to_owned() })?;
         let associated = place.associated(id);
         let mut body = body.to_vec();
         let opened = record_key(key, salt, &associated)
@@ -161,8 +190,9 @@ impl Vault {
                 Aad::from(&associated),
                 &mut body,
             )
-            .map_err(|_| anyhow::anyhow!("a sealed record was altered or moved from another row"))?;
-        Ok(Secret::from(String::from_utf8(opened.to_vec()).context("a sealed record holds no text")?))
+            .map_err(|_| altered("it was altered, or moved from another row"))?;
+        let text = String::from_utf8(opened.to_vec()).map_err(|_| altered("it holds no text"))?;
+        Ok(Secret::from(text))
     }
 
     /// The key list as its file has it now. While the file is away or makes no sense, the last that did.
@@ -195,8 +225,8 @@ impl Vault {
     }
 }
 
-impl std::fmt::Debug for Vault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vault").field("active", &self.known().list.active().0).finish_non_exhaustive()
     }
 }
@@ -210,6 +240,11 @@ pub fn prefix(key: &str) -> Vec<u8> {
 pub fn key_in(beginning: &[u8]) -> Option<&str> {
     let (&[version, length], rest) = beginning.split_first_chunk::<2>()?;
     (version == VERSION).then_some(std::str::from_utf8(rest.get(..length.into())?).ok()?)
+}
+
+/// What tells a key from another one under the same id, and nothing else of it: derived from it, one way.
+pub fn mark(key: &[u8; 32]) -> [u8; 32] {
+    derived(key, &[], &[b"latchkey mark"])
 }
 
 /// A sealed record, taken apart.
@@ -229,14 +264,20 @@ fn parts(sealed: &[u8]) -> Option<Sealed<'_>> {
 }
 
 fn record_key(key: &[u8; 32], salt: &[u8], associated: &[u8]) -> RandomizedNonceKey {
+    let derived = derived(key, salt, &[b"latchkey record", associated]);
+    RandomizedNonceKey::new(&AES_256_GCM, &derived).expect("32 bytes are a key")
+}
+
+/// HKDF-SHA-256 (RFC 5869).
+fn derived(key: &[u8; 32], salt: &[u8], info: &[&[u8]]) -> [u8; 32] {
     let mut derived = [0; 32];
     // Both fail only for lengths that are fixed here.
     Salt::new(HKDF_SHA256, salt)
         .extract(key)
-        .expand(&[b"latchkey record", associated], HKDF_SHA256)
+        .expand(info, HKDF_SHA256)
         .and_then(|okm| okm.fill(&mut derived))
         .expect("32 bytes can be derived");
-    RandomizedNonceKey::new(&AES_256_GCM, &derived).expect("32 bytes are a key")
+    derived
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ fault-refused = This link does not open anything. It may have been revoked, have
 fault-too-large = That is more than this page can take.
 fault-too-many = That was a bit much. Please wait a moment and try again.
 fault-unavailable = Something is busy or restarting. Please try again in a moment.
+fault-unreadable = What is stored for this cannot be read any more. Trying again does not help; whoever runs this place can see what it is and mend it.
 fault-internal = Something went wrong on our side. It has been noted; please try again.
 
 ## Accounts
@@ -547,6 +548,8 @@ oauth-which-home = Which home is this?
 oauth-home-taken = its agent is away; this one takes its place
 oauth-home-connected = is connected
 oauth-taken-from = This home is connected from
+oauth-taken-paired = This home has an agent, which is away, on
+oauth-taken-paired-since = paired
 oauth-taken-somewhere = another machine
 oauth-taken-since = connected
 oauth-taken-ask = Take over?

@@ -17,6 +17,7 @@ fault-refused = 這個連結無法開啟任何內容。它可能已被撤銷、�
 fault-too-large = 內容超過這個頁面所能接受的大小。
 fault-too-many = 次數太多了。請稍候再試。
 fault-unavailable = 系統忙碌中或正在重新啟動，請稍候再試。
+fault-unreadable = 這項儲存的資料已無法讀取。再試一次也沒有用；這個服務的管理者可以看到是哪一筆並加以修復。
 fault-internal = 我們這邊出了問題。問題已記錄下來，請再試一次。
 
 ## Accounts
@@ -489,6 +490,8 @@ oauth-which-home = 這是哪一個住家？
 oauth-home-taken = 原有的代理程式目前離線；將由這一個取代
 oauth-home-connected = 目前已連線
 oauth-taken-from = 這個住家目前的連線來自
+oauth-taken-paired = 這個住家已有代理程式（目前離線），位於
+oauth-taken-paired-since = 配對時間：
 oauth-taken-somewhere = 另一台機器
 oauth-taken-since = 連線時間：
 oauth-taken-ask = 要接手嗎？

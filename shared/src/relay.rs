@@ -39,6 +39,17 @@ pub enum Upstream {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// How the tunnel is, as the agent sees it; sent after `hello` and at each change.
+    Tunnel {
+        /// Whether it is up.
+        state: TunnelState,
+        /// What is wrong, in one word; also while it is up, where visitors get nothing all the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trouble: Option<TunnelTrouble>,
+        /// The same in words for the owner.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// What the home's own policy says (S10); sent after `hello` and at each change.
     Policy {
         /// Whether the home shares nothing at all, whatever is asked for.
@@ -107,6 +118,50 @@ impl HomeAssistantState {
             Self::Refused => "refused",
         }
     }
+}
+
+/// Whether the tunnel is up, on the agent's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TunnelState {
+    /// On its way for the first time since the agent started.
+    Connecting,
+    /// It is up.
+    Up,
+    /// It is not, and is tried again.
+    Down,
+    /// A state of a newer agent.
+    #[serde(other)]
+    Other,
+}
+
+/// What is wrong with the tunnel, on the agent's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TunnelTrouble {
+    /// The program that runs it is missing, too old, or does not start; somebody must act.
+    NoProgram,
+    /// The program that runs it ends, hangs or floods, and is started again.
+    Program,
+    /// The other end is not reached.
+    Edge,
+    /// The other end refuses the token; another is asked for.
+    Refused,
+    /// The broker gives no token.
+    NoToken,
+    /// The broker says that the home is not this agent's, or is gone.
+    NotOurs,
+    /// It is to lead where it must not, and was shut; somebody must act.
+    LeadsElsewhere,
+    /// It is up without a configuration.
+    Configuration,
+    /// It is up, and nothing answers where it leads.
+    Origin,
+    /// Another agent of this home has it.
+    TakenOver,
+    /// A word of a newer agent.
+    #[serde(other)]
+    Other,
 }
 
 /// What came of a control.

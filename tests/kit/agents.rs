@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent::app::{Agent, How, Status};
+use agent::config::cloudflared::Cloudflared;
 use agent::config::{Keeping, Settings};
 use anyhow::{Context, Result, ensure};
 use shared::relay::HomeAssistantState;
@@ -28,6 +29,7 @@ pub fn settings(folder: &Path, broker: &str, home_assistant: (&str, &str)) -> Re
         data_dir: folder.to_path_buf(),
         memory: Keeping::File,
         ca_file: None,
+        cloudflared: Cloudflared::default(),
         policy: folder.join("policy.toml"),
     })
 }

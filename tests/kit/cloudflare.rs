@@ -8,6 +8,7 @@
 //! tunnels in them unless they are filtered out; and an edge that does not know a new tunnel for a moment.
 
 mod answers;
+mod edge;
 mod state;
 
 use std::convert::Infallible;
@@ -98,6 +99,7 @@ pub struct Cloudflare {
     /// Where it listens, on loopback.
     pub addr: SocketAddr,
     inner: Arc<Inner>,
+    stopped: CancellationToken,
     _stop: DropGuard,
 }
 
@@ -160,7 +162,7 @@ impl Cloudflare {
         });
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(accept(listener, inner.clone(), stop.clone())));
-        Self { addr, inner, _stop: stop.drop_guard() }
+        Self { addr, inner, stopped: stop.clone(), _stop: stop.drop_guard() }
     }
 
     /// The base of the API, as the broker's setting wants it.

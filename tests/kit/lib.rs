@@ -7,6 +7,7 @@ pub mod agents; // paired, started, waited for
 pub mod borrower; // Home Assistant's own OAuth helper
 pub mod browser; // Chromium, driven
 pub mod cloudflare; // its API, as it was recorded
+pub mod connector; // a stand-in for cloudflared
 pub mod conformance; // which promises a test cites, and the page that says so
 pub mod dns; // a zone's texts, for whoever asks
 pub mod guest; // somebody with a link, by the page's own ways

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use agent::config::cloudflared::Timings;
 use anyhow::{Context, Result, ensure};
 use broker::store::Where;
 use nix::sys::signal::Signal;
@@ -142,21 +143,56 @@ pub fn sharing(settings: &agent::config::Settings, what: &str) -> Result<()> {
     succeed(agents_command(settings, "sharing")?.arg(what))
 }
 
+/// Runs the agent's `doctor`: whether it finds all well, and what it says.
+///
+/// # Errors
+/// When the program was not built, or cannot examine.
+pub fn agents_doctor(settings: &agent::config::Settings) -> Result<(bool, String)> {
+    let said = agents_command(settings, "doctor")?.output().context("run latchkey-agent doctor")?;
+    let wrong = String::from_utf8_lossy(&said.stderr);
+    ensure!(matches!(said.status.code(), Some(0 | 1)) && !said.stdout.is_empty(), "{}: {wrong}", said.status);
+    Ok((said.status.success(), String::from_utf8(said.stdout).context("it says what is not text")?))
+}
+
 fn succeed(command: &mut Command) -> Result<()> {
     let ended = command.output().context("run latchkey-agent")?;
     ensure!(ended.status.success(), "{}: {}", ended.status, String::from_utf8_lossy(&ended.stderr));
     Ok(())
 }
 
-fn agents_command(settings: &agent::config::Settings, word: &str) -> Result<Command> {
+/// One of the agent's commands with these settings.
+///
+/// # Errors
+/// When the program was not built, or its settings cannot be written.
+pub fn agents_command(settings: &agent::config::Settings, word: &str) -> Result<Command> {
     let mut command = program("latchkey-agent")?;
-    command.arg(word).args(["--memory", "file"]);
+    if let Some(cloudflared) = &settings.cloudflared.program {
+        let file = settings.data_dir.with_extension("toml");
+        std::fs::write(&file, timings(&settings.cloudflared.timings))?;
+        command.arg("--config").arg(file).arg("--cloudflared").arg(cloudflared);
+    }
+    command.args(word.split(' ')).args(["--memory", "file"]);
     command.arg("--home-assistant").arg(settings.home_assistant.as_str());
     command.arg("--data-dir").arg(&settings.data_dir);
     if let Some(token) = &settings.home_assistant_token {
         command.env("LATCHKEY_HOME_ASSISTANT_TOKEN", token.expose());
     }
     Ok(command)
+}
+
+/// The part of the agent's settings file that says how patient it is.
+fn timings(timings: &Timings) -> String {
+    let Timings { startup, look, quic, grace, flood, longest_wait } = timings;
+    let all = [
+        ("startup", startup),
+        ("look", look),
+        ("quic", quic),
+        ("grace", grace),
+        ("flood", flood),
+        ("longest_wait", longest_wait),
+    ];
+    let lines = all.map(|(name, time)| format!("{name} = {}\n", time.as_secs_f64()));
+    format!("[cloudflared.timings]\n{}", lines.concat())
 }
 
 /// One of the two programs, `latchkey-broker` or `latchkey-agent`, still without a word to it, and without what only
@@ -174,7 +210,7 @@ pub fn program(name: &str) -> Result<Command> {
 const GIVEN: &str = "LATCHKEY_PROGRAMS";
 
 /// A program of this workspace: in the folder that [`GIVEN`] names, else beside the folder with the tests.
-fn built(name: &str) -> Result<PathBuf> {
+pub(crate) fn built(name: &str) -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os(GIVEN) {
         return Ok(PathBuf::from(folder).join(name));
     }

@@ -12,6 +12,7 @@ use crate::world::World;
 pub struct Service {
     /// Its `client_id`.
     pub client_id: String,
+    secret: Option<String>,
     http: reqwest::Client,
     origin: String,
     token: String,
@@ -25,19 +26,26 @@ impl World {
             ["--kind", "service", "--name", "A Service", "--workspace", &workspace, "--scope", scopes];
         let client = self.register(&words);
         let (http, origin) = (crate::http_client(), self.origin());
-        let fields = [("grant_type", "client_credentials"), ("scope", scopes)];
-        let asked = http.post(format!("{origin}/oauth2/token")).form(&fields);
-        let asked = asked.basic_auth(&client.id, client.secret.as_deref());
-        let token = async {
-            let said: Value = asked.send().await?.error_for_status()?.json().await?;
-            said["access_token"].as_str().map(str::to_owned).context("no access token")
-        };
-        let token = token.await.unwrap_or_else(|err| panic!("a service: {err:#}"));
-        Service { client_id: client.id, http, origin, token }
+        let mut service =
+            Service { client_id: client.id, secret: client.secret, http, origin, token: String::new() };
+        service.come_again(scopes).await;
+        service
     }
 }
 
 impl Service {
+    /// Fetches another access token, with these scopes.
+    pub async fn come_again(&mut self, scopes: &str) {
+        let fields = [("grant_type", "client_credentials"), ("scope", scopes)];
+        let asked = self.http.post(format!("{}/oauth2/token", self.origin)).form(&fields);
+        let asked = asked.basic_auth(&self.client_id, self.secret.as_deref());
+        let token = async {
+            let said: Value = asked.send().await?.error_for_status()?.json().await?;
+            said["access_token"].as_str().map(str::to_owned).context("no access token")
+        };
+        self.token = token.await.unwrap_or_else(|err| panic!("a service: {err:#}"));
+    }
+
     /// Asks a route.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use agent::config::Keeping;
 use agent::memory::Memory;
 use broker::store::Where;
+use kit::cloudflare::{Asked, Cloudflare, TOKEN};
 use kit::guest::{Guest, Watching};
 use kit::home_assistant::HomeAssistant;
 use kit::owner::{Identity, May, Owner};
@@ -123,7 +124,7 @@ async fn nothing_is_found(postgres: Option<(Postgres, String)>) {
         let with_password = url.replacen("postgres@", &format!("postgres:{DATABASE_PASSWORD}@"), 1);
         settings += &format!("database = \"{with_password}\"\n");
     }
-    fs::write(folder.path().join("broker.toml"), settings).unwrap();
+    fs::write(folder.path().join("broker.toml"), &settings).unwrap();
     fs::write(folder.path().join("home-assistant-token"), home_assistant.token()).unwrap();
 
     let mut broker = stage.start(stage.broker(&[]), "broker.log");
@@ -136,9 +137,18 @@ async fn nothing_is_found(postgres: Option<(Postgres, String)>) {
         async move { ended }
     })
     .await;
+    // From now on new homes are at a Cloudflare, whose API token lies in a file of its own.
+    let cloudflare = Cloudflare::start("homes.example").await;
+    let accounts = cloudflare.write_accounts(folder.path()).unwrap();
+    settings += &format!("cloudflare = \"{}\"\n", accounts.display());
+    fs::write(folder.path().join("broker.toml"), settings).unwrap();
+    broker.stop();
+    let mut broker = stage.start(stage.broker(&[]), "broker.log");
     let mut agent = stage.start(stage.agent(&["run"]), "agent.log");
 
-    let planted = plant(&stage, &owner, &paired.url, home_assistant.token()).await;
+    let mut planted = plant(&stage, &owner, &paired.url, home_assistant.token()).await;
+    planted.push(("cloudflare's API token", TOKEN.to_owned()));
+    planted.push(("a token of a tunnel there", token_of_a_tunnel(&owner, &cloudflare).await));
     let named: Vec<_> = planted.iter().map(|(name, secret)| (*name, secret.as_str())).collect();
     let search = Search::of(&named).unwrap();
 
@@ -199,9 +209,27 @@ const LAWFUL: &[(&str, &str)] = &[
     ("the agent's access token", "agent/memory.json"),
     ("the tunnel token", "agent/memory.json"),
     ("home assistant's token", "home-assistant-token"),
+    ("cloudflare's API token", "cloudflare.token"),
     // Given when pairing, and remembered.
     ("home assistant's token", "agent/memory.json"),
 ];
+
+/// Makes a home at Cloudflare, and renews its secret: the token that the broker then keeps.
+async fn token_of_a_tunnel(owner: &Owner, cloudflare: &Cloudflare) -> String {
+    let home = owner.add_home("Annex").await.unwrap();
+    let path = format!("/homes/{home}");
+    let fetched = |times: usize| {
+        move |asked: &Vec<Asked>| asked.iter().filter(|one| one.path.ends_with("/token")).count() >= times
+    };
+    cloudflare.until("its token to be fetched", fetched(1)).await;
+    until("it to be renewed", || async {
+        let page = owner.visitor.get(&path).await?.well()?;
+        owner.visitor.submit(&page, &format!("{path}/renew"), &[]).await?.well()
+    })
+    .await;
+    cloudflare.until("its token to be fetched again", fetched(2)).await;
+    cloudflare.state().alive().next().unwrap().token()
+}
 
 /// Uses the whole product; the secrets that are about then, by name.
 async fn plant(

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use kit::agents;
+use kit::owner::Owner;
 use kit::until;
 use kit::visitor::Visitor;
-use kit::world::World;
+use kit::world::{Database, World};
 use serde_json::Value;
 use shared::secret::Secret;
 
@@ -106,6 +107,96 @@ kit::stories! {
         assert_eq!(listed(&world), [("mine".to_owned(), 1)]);
         world.end().await;
     }
+
+    async fn a_record_that_was_altered_is_named_and_stops_no_start(mut world: World) {
+        let home = world.pair_agent().await;
+        let token = crate::outliving::ending::pairing(&world).await.access.unwrap().token;
+        let row = world.number("UPDATE tunnel_token SET token_sealed = substr(token_sealed, 1, 90) RETURNING id").await;
+        let refused = world.operator_fails(&["keys", "rotate"]);
+        assert!(refused.contains("1 records could not be opened"), "{refused}");
+
+        // The only record that names the older key is one that does not open.
+        world.stop_broker().await;
+        let broker = world.broker_program().await;
+        let named = format!("tunnel_token.token_sealed of row {row}");
+        for (words, says) in [(&["doctor"][..], "WRONG  sealed record"), (&["keys", "list"], "UNREADABLE")] {
+            let said = world.try_operator(words).unwrap_or_else(|_| world.operator_fails(words));
+            assert!(said.lines().any(|line| line.starts_with(says) && line.contains(&named)), "{said}");
+        }
+        let logged = fs::read_to_string(world.folder().join("broker.log")).unwrap();
+        assert!(logged.contains(&named), "{logged}");
+
+        let url = format!("{}/api/smarthome/homes/{home}/tunnel-token", world.origin());
+        let answer = kit::http_client().get(url).bearer_auth(token.expose()).send().await.unwrap();
+        assert_eq!(answer.status(), 500);
+        let answer: Value = answer.json().await.unwrap();
+        assert!(answer["error"] == "unreadable_record" && answer["detail"].as_str().unwrap().contains("doctor"), "{answer}");
+        // What the agent has already opens the tunnel still.
+        until::until("the home to be there again", || async {
+            world.stranger().get(&format!("{}/manifest.json", world.home_url())).await?.well()
+        })
+        .await;
+        let said = world.operator_fails(&["keys", "rotate"]);
+        assert!(said.contains("made the key"), "the altered one is nothing to be finished: {said}");
+        drop(broker);
+        world.end().await;
+    }
+}
+
+/// Two brokers on one database, each with its own copy of the key list, as on two machines.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn brokers_on_two_machines_change_keys_one_after_the_other() {
+    let mut world = World::new(Database::Postgres).await;
+    let nobody = kit::process::free_port().unwrap();
+    let smtp = Some(Secret::from(format!("smtp://127.0.0.1:{nobody}")));
+    world.change(|settings| settings.mail.smtp = smtp).await;
+    let (here, there) = (key_list(&world), world.folder().join("their-keys"));
+    let copy = || fs::copy(&here, &there).unwrap();
+    copy();
+    let twin = world
+        .twin_with(|settings| {
+            settings.keys_file = there.clone();
+            settings.public_url = "http://localhost:0".parse().unwrap();
+        })
+        .await;
+    let owner = Owner::sign_in(&twin.site.origin(), world.owner().identity.clone()).await.unwrap();
+    let first = active(&world);
+    let app = app_secret(&world.owner().visitor).await;
+    assert_eq!(app_secret(&owner.visitor).await, app);
+
+    // In one step: the other one does not know the key, and nothing is sealed with it.
+    let refused = world.operator_fails(&["keys", "rotate"]);
+    assert!(refused.contains("1 running brokers do not know the key"), "{refused}");
+    let keys = listed(&world);
+    let [(sealing, 1), (second, 0)] = &keys[..] else { panic!("{keys:?}") };
+    assert_eq!(*sealing, first);
+    let refused = world.operator_fails(&["keys", "add"]);
+    assert!(refused.contains(&format!("{second} was added before")), "{refused}");
+
+    // It sees the copied list without a restart, opens what is sealed anew, and seals with the old key still.
+    copy();
+    let said = world.operator(&["keys", "rotate"]);
+    assert!(said.contains("sealed 1 records anew") && said.contains("once more"), "{said}");
+    assert_eq!((active(&world), records(&world, second)), (second.clone(), 1));
+    assert_eq!(app_secret(&owner.visitor).await, app, "the other broker opens it");
+    invite_by(&owner.visitor, 0..1).await;
+    assert_eq!(records(&world, &first), 1);
+    let long_ago = SystemTime::now() - Duration::from_secs(120);
+    let age = || File::open(&here).unwrap().set_modified(long_ago).unwrap();
+    age();
+    let refused = world.operator_fails(&["keys", "retire", &first]);
+    assert!(refused.contains("still seal with the key"), "{refused}");
+
+    copy();
+    invite_by(&owner.visitor, 1..2).await;
+    assert_eq!((records(&world, &first), records(&world, second)), (1, 2), "it seals with the new key now");
+    let said = world.operator(&["keys", "rotate"]);
+    assert!(said.contains("sealed 1 records anew"), "{said}");
+    age();
+    world.operator(&["keys", "retire", &first]);
+    assert_eq!(app_secret(&owner.visitor).await, app);
+    twin.stop().await;
+    world.end().await;
 }
 
 fn key_list(world: &World) -> PathBuf {
@@ -116,8 +207,9 @@ fn key_list(world: &World) -> PathBuf {
 fn listed(world: &World) -> Vec<(String, i64)> {
     let said = world.operator(&["keys", "list", "--json"]);
     assert!(!said.contains("AAECAw"), "a key itself: {said}");
-    let said: Vec<Value> = serde_json::from_str(&said).unwrap();
-    said.iter().map(|key| (key["id"].as_str().unwrap().into(), key["records"].as_i64().unwrap())).collect()
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let keys = said["keys"].as_array().unwrap();
+    keys.iter().map(|key| (key["id"].as_str().unwrap().into(), key["records"].as_i64().unwrap())).collect()
 }
 
 fn active(world: &World) -> String {
@@ -133,7 +225,10 @@ fn email(number: usize) -> String {
 }
 
 async fn invite(world: &World, numbers: std::ops::Range<usize>) {
-    let owner = &world.owner().visitor;
+    invite_by(&world.owner().visitor, numbers).await;
+}
+
+async fn invite_by(owner: &Visitor, numbers: std::ops::Range<usize>) {
     for number in numbers {
         let members = owner.get("/members").await.unwrap().well().unwrap();
         let fields = [("email", &*email(number)), ("role", "member")];

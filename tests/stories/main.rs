@@ -16,6 +16,7 @@ mod providing;
 mod proving;
 mod relaying;
 mod serving;
+mod supervising;
 mod taking_over;
 mod telling;
 mod trespassing;

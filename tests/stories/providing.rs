@@ -1,8 +1,10 @@
 //! Providing: each home has one tunnel at Cloudflare and one name, made, changed, renewed and deleted there, and
 //! mended when somebody else has been at them.
 
+mod asked;
 mod asking;
 mod crashing;
+mod crowding;
 mod failing;
 mod operating;
 

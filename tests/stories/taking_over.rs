@@ -10,6 +10,7 @@ use agent::relay::Over;
 use anyhow::{Result, ensure};
 use futures_util::StreamExt;
 use kit::agents;
+use kit::owner::Owner;
 use kit::until::{until, within};
 use kit::visitor::{Page, Visitor};
 use kit::world::World;
@@ -28,6 +29,7 @@ kit::stories! {
         let second = another(&world, "second");
         let owner = &world.owner().visitor;
         let first = world.agent().status();
+        until_written(&world, "up").await;
         agents::pair_when(&second, How::Browser, |shown| async move {
             let page = owner.get(&shown).await?.well()?;
             ensure!(page.text.contains("is connected") && page.text.contains(&machine), "{}", page.text);
@@ -73,26 +75,27 @@ kit::stories! {
         world.end().await;
     }
 
-    async fn a_home_whose_agent_is_away_is_paired_again_without_another_question(mut world: World) {
+    async fn a_home_whose_agent_is_away_is_paired_again_when_its_owner_says_so_twice(mut world: World) {
         let home = world.pair_agent().await;
         let (url, machine) = (world.home_url(), machine());
-        world.stop_agent().await.unwrap();
         until("the broker to notice", || async { world.number("SELECT COUNT(*) FROM oauth_grant WHERE machine IS NOT NULL").await == 1 }).await;
+        until_written(&world, "up").await;
+        world.stop_agent().await.unwrap();
+        until_written(&world, "down").await;
+        // A broker that has only just started knows it, too.
+        world.stop_broker().await;
+        world.start_broker().await;
         let owner = &world.owner().visitor;
-        until("the home to be away", || async {
-            let page = owner.get(&format!("/homes/{home}")).await?.well()?;
-            ensure!(!page.text.contains(LAMP), "it is online");
-            Ok(())
-        })
-        .await;
         let second = another(&world, "reinstalled");
         agents::pair_when(&second, How::Device, |code| async move {
             let page = owner.get("/device").await?.well()?;
             let page = owner.submit(&page, "/device", &[("user_code", &code)]).await?.well()?;
             ensure!(page.text.contains("its agent is away") && page.text.contains(&machine), "{}", page.text);
-            let done = choose(owner, &page, "/device", &[("home", &home.to_string()), ("decision", "allow")]).await?;
-            ensure!(!done.text.contains("Take over?"), "{}", done.text);
-            Ok(())
+            let asked = choose(owner, &page, "/device", &[("home", &home.to_string()), ("decision", "allow")]).await?.well()?;
+            for says in ["an agent, which is away", "Take over?", &machine] {
+                ensure!(asked.text.contains(says), "{says} in {}", asked.text);
+            }
+            choose(owner, &asked, "/device", &[("decision", "allow")]).await?.well().map(drop)
         })
         .await
         .unwrap();
@@ -101,6 +104,33 @@ kit::stories! {
         assert_eq!((status.home_id, status.url.as_deref().map(|url| url.trim_end_matches('/'))), (home, Some(&*url)));
         agent.stop().await.unwrap();
         assert_eq!(world.number("SELECT COUNT(*) FROM oauth_grant WHERE revoked_why = 'taken-over'").await, 1);
+        world.end().await;
+    }
+
+    async fn another_broker_asks_before_a_home_is_taken_over_too(mut world: World) {
+        let home = world.pair_agent().await;
+        let machine = machine();
+        until_written(&world, "up").await;
+        let twin = world.twin_with(|settings| settings.public_url = "http://localhost:0".parse().unwrap()).await;
+        let owner = Owner::sign_in(&twin.site.origin(), world.owner().identity.clone()).await.unwrap().visitor;
+        let second = Settings { broker: Some(twin.site.public_url.clone()), ..another(&world, "second") };
+        let owner = &owner;
+        agents::pair_when(&second, How::Device, |code| async move {
+            let page = owner.get("/device").await?.well()?;
+            let page = owner.submit(&page, "/device", &[("user_code", &code)]).await?.well()?;
+            let asked = choose(owner, &page, "/device", &[("home", &home.to_string()), ("decision", "allow")]).await?.well()?;
+            for says in ["is connected from", "Take over?", &machine] {
+                ensure!(asked.text.contains(says), "{says} in {}", asked.text);
+            }
+            choose(owner, &asked, "/device", &[("decision", "allow")]).await?.well().map(drop)
+        })
+        .await
+        .unwrap();
+        within(agents_patience(), "the first agent to end", || async { tokio::time::timeout(std::time::Duration::from_millis(50), world.agent().ended()).await.is_ok() })
+            .await
+            .unwrap();
+        assert_eq!(world.stop_agent().await.unwrap_err().downcast_ref(), Some(&Over::TakenOver));
+        twin.stop().await;
         world.end().await;
     }
 
@@ -123,6 +153,7 @@ kit::stories! {
             Ok(())
         })
         .await;
+        until("its machine to be written down", || async { world.number("SELECT COUNT(*) FROM oauth_grant WHERE machine = 'twin-of-a-pi'").await == 1 }).await;
         agents::pair_when(&another(&world, "second"), How::Device, |code| async move {
             let page = owner.get("/device").await?.well()?;
             let page = owner.submit(&page, "/device", &[("user_code", &code)]).await?.well()?;
@@ -135,6 +166,15 @@ kit::stories! {
         assert_eq!(twin.code().await, Some(close::REPLACED));
         world.end().await;
     }
+}
+
+/// Waits until it is written down that the home's agent is `up` or `down`, for every broker to read.
+async fn until_written(world: &World, state: &str) {
+    let written = within(agents_patience() * 2, "the agent's hop to be written down", || async {
+        let up = world.number("SELECT COUNT(*) FROM hop WHERE hop = 'agent' AND state = 'up'").await;
+        up == i64::from(state == "up")
+    });
+    written.await.unwrap_or_else(|missing| panic!("{missing}"));
 }
 
 /// Settings of another agent beside the same Home Assistant.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail as loudly as the tests")]
 
-mod door;
+pub mod door;
 mod endings;
 mod keeping;
 mod smuggling;

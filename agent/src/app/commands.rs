@@ -129,7 +129,7 @@ fn in_words(report: &Report, now: i64) -> String {
         lines.extend(last.url.as_ref().map(|url| format!("address         {url}")));
         let because = |reason: &Option<String>| reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
         let link = |up: bool, reason| {
-            if up { "connected".to_owned() } else { format!("not connected{}", because(reason)) }
+            format!("{}{}", if up { "connected" } else { "not connected" }, because(reason))
         };
         let broker = link(last.broker_connected, &last.broker_reason);
         lines.push(format!("broker          {broker} ({})", last.broker));

@@ -44,10 +44,10 @@ pub struct Status {
     /// Why it does not.
     #[serde(default)]
     pub broker_reason: Option<String>,
-    /// Whether the direct tunnel is up.
+    /// Whether the tunnel is up.
     #[serde(default)]
     pub tunnel_connected: bool,
-    /// Why it is not.
+    /// Why it is not, or why visitors get nothing although it is.
     #[serde(default)]
     pub tunnel_reason: Option<String>,
     /// How Home Assistant is.
@@ -169,7 +169,8 @@ impl Reporter {
             (status.tunnel_connected, status.tunnel_reason) = match tunnel {
                 tunnel::Status::Connected => (true, None),
                 tunnel::Status::Connecting => (false, None),
-                tunnel::Status::Lost(reason) => (false, Some(reason)),
+                tunnel::Status::Amiss(trouble) => (true, Some(trouble.reason)),
+                tunnel::Status::Lost(trouble) => (false, Some(trouble.reason)),
             };
         });
         came_up

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::config::Keeping;
+use crate::config::cloudflared::Cloudflared;
 use crate::fakes::{self, Server};
 use crate::memory::Pairing;
 
@@ -19,6 +20,7 @@ fn settings(dir: &tempfile::TempDir, broker: Option<&Server>) -> Settings {
         data_dir: dir.path().to_owned(),
         memory: Keeping::File,
         ca_file: None,
+        cloudflared: Cloudflared::default(),
         policy: dir.path().join("policy.toml"),
     }
 }

@@ -111,13 +111,32 @@ async fn a_refused_token_is_renewed_once() {
         _ => (401, json!({"error": "invalid_token"})),
     })
     .await;
-    assert!(scene.cloud.tunnel_token(false).await.unwrap().same_as("lkt_x"));
-    assert!(scene.cloud.tunnel_token(false).await.unwrap().same_as("lkt_x"));
+    assert!(scene.cloud.tunnel_token(false, |_| Ok(())).await.unwrap().same_as("lkt_x"));
+    assert!(scene.cloud.tunnel_token(false, |_| Ok(())).await.unwrap().same_as("lkt_x"));
     assert_eq!(scene.server.seen("/api/smarthome/homes/7/tunnel-token").len(), 2);
-    assert!(scene.cloud.tunnel_token(true).await.unwrap().same_as("lkt_x"));
+    assert!(scene.cloud.tunnel_token(true, |_| Ok(())).await.unwrap().same_as("lkt_x"));
     assert_eq!(scene.server.seen("/api/smarthome/homes/7/tunnel-token").len(), 3);
     assert!(matches!(scene.cloud.home().await, Err(CloudError::Refused { status, .. }) if status == 404));
     assert_eq!(refresh_tokens(&scene), ["r0", "r1"]);
+}
+
+#[tokio::test]
+async fn a_tunnel_token_that_is_none_takes_no_other_ones_place() {
+    let scene = scene(|seen| match seen.path.as_str() {
+        path::TOKEN => tokens(1),
+        _ => (200, json!({"tunnel_token": "e30=", "tunnel_id": "t", "subdomain": "h.example"})),
+    })
+    .await;
+    let good = Secret::from("lkt_good".to_owned());
+    let put = |all: &mut crate::memory::Remembered| {
+        all.pairing.as_mut().unwrap().tunnel_token = Some(good.clone());
+    };
+    scene.memory.change(put).await.unwrap();
+    let refused = scene.cloud.tunnel_token(true, |_| Err("it names no account".to_owned())).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("it names no account") && !refused.contains("e30"), "{refused}");
+    let kept = scene.memory.recall().pairing.unwrap().tunnel_token.unwrap();
+    assert!(kept.same_as("lkt_good"));
 }
 
 #[tokio::test]

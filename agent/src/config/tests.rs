@@ -101,3 +101,20 @@ fn a_token_is_read_without_its_line_end() {
     let settings = Settings::put_together(flags, SettingsFile::default(), around).unwrap();
     assert_eq!(secret(&settings), Some("abc"));
 }
+
+#[test]
+fn the_sample_settings_are_the_defaults() {
+    let sample = include_str!("../../../packaging/agent.toml");
+    // Each line that is commented out, and is a setting.
+    let is_setting = |line: &&str| {
+        line.split_once(" = ")
+            .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+    };
+    let lines = sample.lines().map(|line| line.strip_prefix("# ").filter(is_setting).unwrap_or(line));
+    let all: SettingsFile = toml::from_str(&lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let given = Cloudflared::put_together(None, all.cloudflared).unwrap();
+    let usual = Cloudflared::default();
+    assert_eq!(format!("{:?}", given.timings), format!("{:?}", usual.timings));
+    assert_eq!((given.protocol, given.releases), (usual.protocol, usual.releases));
+    assert_eq!((given.arguments.len(), given.origins.len()), (4, 1), "the examples are read, too");
+}

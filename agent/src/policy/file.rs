@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, anyhow};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
@@ -75,6 +75,21 @@ impl PolicyFile {
         let in_force = InForce::of(&path, &judged);
         in_force.say();
         Self { path, judged, seen: None, policy: watch::Sender::new(Arc::new(in_force)) }
+    }
+
+    /// Looks at the policy at a path and says what is in force.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn examine(path: &Path) -> Result<String, String> {
+        match InForce::of(path, &look(path)) {
+            InForce { wrong: Some(wrong), .. } => Err(wrong),
+            InForce { policy, .. } if policy.is_stopped() => {
+                Ok(format!("{} stops all sharing", path.display()))
+            }
+            _ if path.exists() => Ok(format!("{} is in force", path.display())),
+            _ => Ok("the default is in force".to_owned()),
+        }
     }
 
     /// The policy, now and at each change.
@@ -157,7 +172,7 @@ fn make(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// A file that is no policy, or cannot be written.
-pub fn set_stopped(path: &Path, stopped: bool) -> Result<()> {
+pub fn set_stopped(path: &Path, stopped: bool) -> anyhow::Result<()> {
     let text = look(path).map_err(|err| anyhow!("read {}: {err}", path.display()))?;
     let text = text.as_deref().unwrap_or(NEW);
     Policy::read(text).map_err(|err| anyhow!("the policy at {}: {err}", path.display()))?;

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use shared::entity::{Action, EntityId, Listed};
-use shared::relay::{Downstream, Outcome, Refusal, Upstream, close};
+use shared::relay::{Downstream, Outcome, Refusal, TunnelState, Upstream, close};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message;
@@ -19,6 +19,7 @@ use super::{Link, Relay};
 use crate::home_assistant::{Health, HomeAssistant};
 use crate::net::WebSocket;
 use crate::policy::{InForce, May};
+use crate::tunnel;
 
 /// So often that an agent whose broker was restarted without a word is back before it is missed (25 s).
 const PING_EVERY: Duration = Duration::from_secs(10);
@@ -58,6 +59,7 @@ impl<E: Into<anyhow::Error>> From<E> for Ended {
 pub struct Session<'a> {
     socket: WebSocket,
     home_assistant: &'a HomeAssistant,
+    tunnel: watch::Receiver<tunnel::Status>,
     link: &'a watch::Sender<Link>,
     policy: watch::Receiver<Arc<InForce>>,
     /// The last `watch` of this connection: each entity, and whether it may be controlled. The policy has not
@@ -82,6 +84,7 @@ impl<'a> Session<'a> {
         Self {
             socket,
             home_assistant: &relay.home_assistant,
+            tunnel: relay.tunnel.clone(),
             link: &relay.link,
             policy: relay.policy.clone(),
             asked: HashMap::new(),
@@ -104,7 +107,8 @@ impl<'a> Session<'a> {
         self.send([Upstream::Hello { version: env!("CARGO_PKG_VERSION").to_owned(), machine }]).await?;
         let mut health = self.home_assistant.health();
         let now = health.borrow_and_update().clone();
-        self.send([told(now)]).await?;
+        let tunnel = self.tunnel.borrow_and_update().clone();
+        self.send([of_tunnel(tunnel), told(now)]).await?;
         self.heed().await?;
         loop {
             let alarm = self.ping_at.min(self.heard + DEAD_AFTER);
@@ -120,6 +124,10 @@ impl<'a> Session<'a> {
                 Ok(()) = health.changed() => {
                     let now = health.borrow_and_update().clone();
                     self.send([told(now)]).await?;
+                }
+                Ok(()) = self.tunnel.changed() => {
+                    let now = self.tunnel.borrow_and_update().clone();
+                    self.send([of_tunnel(now)]).await?;
                 }
                 Ok(()) = self.policy.changed() => self.heed().await?,
                 () = sleep_until(alarm) => self.wake().await?,
@@ -300,6 +308,17 @@ impl<'a> Session<'a> {
 
 fn told(health: Health) -> Upstream {
     Upstream::HomeAssistant { state: health.state, version: health.version, reason: health.reason }
+}
+
+fn of_tunnel(status: tunnel::Status) -> Upstream {
+    let (state, trouble) = match status {
+        tunnel::Status::Connecting => (TunnelState::Connecting, None),
+        tunnel::Status::Connected => (TunnelState::Up, None),
+        tunnel::Status::Amiss(trouble) => (TunnelState::Up, Some(trouble)),
+        tunnel::Status::Lost(trouble) => (TunnelState::Down, Some(trouble)),
+    };
+    let (trouble, reason) = trouble.map(|trouble| (trouble.word, trouble.reason)).unzip();
+    Upstream::Tunnel { state, trouble, reason }
 }
 
 /// Pieces that each fit into a frame; none of nothing.

@@ -18,6 +18,7 @@ struct World {
     broker: Server,
     house: Server,
     relay: JoinHandle<Result<(), Over>>,
+    tunnel: watch::Sender<tunnel::Status>,
     /// Ends both tasks when the test does.
     _stop: tokio_util::sync::DropGuard,
     dir: tempfile::TempDir,
@@ -57,11 +58,13 @@ async fn world() -> World {
     tokio::spawn(connection.keep(stop.clone()));
     let cloud = Arc::new(Cloud::new(&pairing, memory, &tls).unwrap());
     let (link, _) = watch::channel(Link::Down(String::new()));
+    let (tells, tunnel) = watch::channel(tunnel::Status::Connecting);
     let file = PolicyFile::open(dir.path().join("policy.toml"));
     let policy = file.policy();
     tokio::spawn(file.keep(stop.clone()));
-    let relay = tokio::spawn(Relay { cloud, home_assistant, tls, policy, link }.keep(stop.clone()));
-    World { broker, house, relay, _stop: stop.drop_guard(), dir }
+    let relay = Relay { cloud, home_assistant, tunnel, tls, policy, link };
+    let relay = tokio::spawn(relay.keep(stop.clone()));
+    World { broker, house, relay, tunnel: tells, _stop: stop.drop_guard(), dir }
 }
 
 impl World {
@@ -105,6 +108,24 @@ fn shown(state: &str, at: i64) -> Value {
 fn watch(control: bool, ids: &[&str]) -> Value {
     let entities: Vec<_> = ids.iter().map(|id| json!({"entity_id": id, "control": control})).collect();
     json!({"type": "watch", "entities": entities})
+}
+
+#[tokio::test]
+async fn the_broker_is_told_how_the_tunnel_is() {
+    let mut world = world().await;
+    let mut broker = world.broker.socket().await;
+    assert_eq!(broker.next().await["type"], "hello");
+    assert_eq!(broker.next().await, json!({"type": "tunnel", "state": "connecting"}));
+    assert_eq!(broker.next().await["type"], "home_assistant");
+    let reason = "there is no cloudflared".to_owned();
+    let trouble = tunnel::Trouble { word: shared::relay::TunnelTrouble::NoProgram, reason };
+    world.tunnel.send_replace(tunnel::Status::Lost(trouble));
+    let mut told = broker.next().await;
+    while told["type"] != "tunnel" {
+        told = broker.next().await;
+    }
+    let lost = json!({"type": "tunnel", "state": "down", "trouble": "no_program", "reason": "there is no cloudflared"});
+    assert_eq!(told, lost);
 }
 
 #[tokio::test]
@@ -278,7 +299,7 @@ async fn a_new_connection_starts_with_nothing_watched() {
     broker
         .send(json!({"type": "control", "request": 1, "entity_id": "light.lamp", "action": "turn_on"}))
         .await;
-    for kind in ["hello", "home_assistant", "policy"] {
+    for kind in ["hello", "tunnel", "home_assistant", "policy"] {
         assert_eq!(broker.next().await["type"], kind);
     }
     assert_eq!(broker.next().await["outcome"]["reason"], "not_shared");

@@ -160,6 +160,11 @@ CREATE TABLE proof (
     proved_at BIGINT NOT NULL
 );
 
+CREATE TABLE sealing_key (
+    id TEXT PRIMARY KEY NOT NULL,
+    mark BLOB NOT NULL
+);
+
 CREATE TABLE installation (
     id BIGINT PRIMARY KEY NOT NULL,
     name TEXT NOT NULL
@@ -182,6 +187,11 @@ CREATE TABLE cloudflare_tunnel (
     lease BIGINT NOT NULL DEFAULT 0,
     leased_until BIGINT NOT NULL DEFAULT 0
 );
+CREATE TABLE cloudflare_tunnel_id (
+    tunnel_id TEXT PRIMARY KEY NOT NULL,
+    home_id BIGINT NOT NULL REFERENCES home (id) ON DELETE CASCADE
+);
+CREATE INDEX cloudflare_tunnel_id_home ON cloudflare_tunnel_id (home_id);
 CREATE INDEX cloudflare_tunnel_due ON cloudflare_tunnel (due_at);
 
 CREATE TABLE client (
@@ -229,11 +239,13 @@ CREATE INDEX oauth_grant_home ON oauth_grant (home_id) WHERE home_id IS NOT NULL
 CREATE TABLE tunnel_token (
     id BIGINT PRIMARY KEY NOT NULL,
     home_id BIGINT NOT NULL REFERENCES tunnel (home_id) ON DELETE CASCADE,
-    grant_id BIGINT NOT NULL REFERENCES oauth_grant (id) ON DELETE CASCADE,
+    grant_id BIGINT REFERENCES oauth_grant (id) ON DELETE CASCADE,
+    client_id TEXT REFERENCES client (client_id) ON DELETE CASCADE,
     token_hash BLOB NOT NULL UNIQUE,
     token_sealed BLOB NOT NULL,
     created_at BIGINT NOT NULL,
-    UNIQUE (home_id, grant_id)
+    UNIQUE (home_id, grant_id),
+    UNIQUE (home_id, client_id)
 );
 CREATE TABLE tunnel_reader (
     home_id BIGINT NOT NULL REFERENCES cloudflare_tunnel (home_id) ON DELETE CASCADE,
@@ -340,6 +352,7 @@ INSERT INTO audit_end (id, entries, last_hash) VALUES (1, 0, X'');
 CREATE TABLE broker (
     id BIGINT PRIMARY KEY NOT NULL,
     beat BIGINT NOT NULL,
+    keys TEXT NOT NULL,
     seen_at BIGINT NOT NULL
 );
 

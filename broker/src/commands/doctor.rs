@@ -26,11 +26,9 @@ pub async fn run(
     out: &mut (impl Write + Send),
 ) -> anyhow::Result<()> {
     let mut found = vec![well("database", "answers, and its tables are of this version")];
-    let keys = async { sealed::check(&store, &Vault::of(&settings.keys_file)?).await };
-    found.push(match keys.await {
-        Ok(()) => well("keys", format!("{} opens all that is sealed", settings.keys_file.display())),
-        Err(err) => wrong("keys", format!("{err:#}")),
-    });
+    found.extend(
+        of_keys(settings, &store).await.unwrap_or_else(|err| vec![wrong("keys", format!("{err:#}"))]),
+    );
     found.extend(Files::of(settings).map(|files| match files.look() {
         Ok(shown) => of_certificate(&shown, &certificate::needed(settings), clock.now()),
         Err(err) => wrong("certificate", format!("{err:#}")),
@@ -91,6 +89,22 @@ pub async fn sweep(ours: &Ours, dry_run: bool, out: &mut (impl Write + Send)) ->
         bail!("{kept} of {} could not be removed; run it again in some minutes", found.len());
     }
     Ok(())
+}
+
+/// The key list, and every sealed record that it should open and does not.
+async fn of_keys(settings: &Settings, store: &Store) -> anyhow::Result<Vec<Finding>> {
+    let vault = Vault::of(&settings.keys_file)?;
+    sealed::check(store, &vault).await?;
+    let list = settings.keys_file.display();
+    let unreadable = sealed::unreadable(store, &vault).await?;
+    if unreadable.is_empty() {
+        return Ok(vec![well("keys", format!("{list} opens all that is sealed"))]);
+    }
+    let first = well("keys", format!("{list} has every key; {} records do not open", unreadable.len()));
+    Ok([first]
+        .into_iter()
+        .chain(unreadable.iter().map(|one| wrong("sealed record", one.to_string())))
+        .collect())
 }
 
 /// Its names and its days, and what is wrong with either.

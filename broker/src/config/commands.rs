@@ -44,12 +44,16 @@ pub enum KeysCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Make a new key and seal every record anew with it; interrupted, it goes on when run again
+    /// Make a new key that seals nothing yet: the first of two steps where brokers run on several machines
     ///
-    /// The new key stands first in the key list before anything is sealed with it; older keys stay until they are
-    /// retired. A broker on this machine sees the new list at once. Where brokers run on several machines, each with
-    /// a copy of the list, bring the new one to all of them right away: until then those without it cannot open
-    /// what was sealed anew.
+    /// Copy the key list to the other machines then; their brokers see it within seconds. `keys rotate` is the second
+    /// step.
+    Add,
+    /// Begin to seal with the key that was added, or with a new one, and seal every record anew with it
+    ///
+    /// Interrupted, it goes on when run again. Older keys stay in the list until they are retired. A broker on this
+    /// machine sees the new list at once. While a running broker on another machine does not know the key, nothing is
+    /// sealed with it and the command says so: bring the list there, and run it again.
     Rotate,
     /// Take a key that no record names out of the list, a minute or more after the list was changed
     ///

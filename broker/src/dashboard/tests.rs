@@ -10,13 +10,8 @@ use super::*;
 use crate::chance::{self, Kind};
 use crate::homes::Owned;
 use crate::http::{Answer, Asked, Fault, Peer, csrf};
-use crate::mail::Mail;
 use crate::portal;
 use crate::relay::tests::{Wire, World, agent, grants, states, until};
-use crate::tunnels;
-use crate::tunnels::direct::Direct;
-use crate::tunnels::provider::{self, Provider};
-use crate::vault::Vault;
 
 struct Stage {
     world: World,
@@ -25,40 +20,11 @@ struct Stage {
 }
 
 async fn stage() -> Stage {
-    // Those who ask Cloudflare and homes' addresses make HTTP clients. Another test may have been first.
-    _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let world = World::new(|store, clock| portal::shares(store.clone(), clock.clone())).await;
     let home = world.home().await;
-    let World { store, clock, site, oauth, homes, relay, stop, tasks, .. } = &world;
-    let folder = tempfile::tempdir().unwrap();
+    let World { store, clock, site, homes, relay, stop, tasks, .. } = &world;
+    let tunnels = Tunnels::for_tests(&world);
     let accounts = Accounts::for_tests(store.clone(), clock.clone(), site.clone());
-    let vault = Vault::open(&folder.path().join("keys")).unwrap();
-    // The provider's HTTP client wants to know; the program says it at its start.
-    _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let provider = Provider::new(provider::Parts {
-        store: store.clone(),
-        clock: clock.clone(),
-        vault: vault.clone(),
-        homes: homes.clone(),
-        oauth: oauth.clone(),
-        accounts: Vec::new(),
-    });
-    let tunnels = Tunnels::new(tunnels::Parts {
-        store: store.clone(),
-        clock: clock.clone(),
-        site: site.clone(),
-        vault,
-        provider: provider.unwrap(),
-        accounts: accounts.clone(),
-        homes: homes.clone(),
-        oauth: oauth.clone(),
-        relay: relay.clone(),
-        direct: Direct::new(stop.clone()),
-        tasks: tasks.clone(),
-        mail: Mail::for_tests(store, clock),
-        offline_mail: Some(std::time::Duration::from_secs(600)),
-    });
-    let tunnels = tunnels.unwrap();
     let portal = Portal::new(portal::Parts {
         store: store.clone(),
         clock: clock.clone(),

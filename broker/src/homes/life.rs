@@ -3,16 +3,11 @@
 //! Deleting is a state before it is an absence: once it is on disk nothing of the home works any more, and what
 //! must still be done elsewhere (at the tunnel's provider) is done after a crash, too.
 
-use super::{Agents, Home, Homes, Owned, checked, rows};
+use super::{Home, Homes, Owned, checked, rows};
 use crate::audit::{self, Act, Doer, Entry};
 use crate::http::Fault;
 
 impl Homes {
-    /// The homes' agents that are connected to this broker.
-    pub fn agents(&self) -> &Agents {
-        &self.agents
-    }
-
     /// Gives a home another name and port. Its address stays: links and bookmarks lead there.
     ///
     /// # Errors

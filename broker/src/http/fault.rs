@@ -9,6 +9,7 @@ use tracing::{error, warn};
 use super::words::Words;
 use super::{Answer, Asked, Peer, json, page, see_other};
 use crate::store::{self, Failure};
+use crate::vault::Closed;
 
 /// Why a request is not answered as asked.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,9 @@ pub enum Fault {
     /// What somebody must do something about first; trying again soon does not help.
     #[error("{0}")]
     Stuck(String),
+    /// What is stored for this does not open any more, and does not by trying again.
+    #[error("{0}")]
+    Unreadable(Closed),
     /// A fault of ours.
     #[error("internal: {0:#}")]
     Internal(anyhow::Error),
@@ -80,6 +84,9 @@ impl Fault {
             Self::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "fault-too-many"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "fault-unavailable"),
             Self::Stuck(_) => (StatusCode::BAD_GATEWAY, "provider_refused", "fault-unavailable"),
+            Self::Unreadable(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "unreadable_record", "fault-unreadable")
+            }
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "fault-internal"),
         }
     }
@@ -88,6 +95,11 @@ impl Fault {
     fn detail(&self) -> String {
         match self {
             Self::Unavailable(_) => "try again in a moment".to_owned(),
+            Self::Unreadable(_) => {
+                "what is stored for this cannot be opened any more; whoever runs this broker finds it named by \
+                 `latchkey-broker doctor`, with what to do"
+                    .to_owned()
+            }
             Self::Internal(_) => "this is our fault and has been logged".to_owned(),
             Self::Forbidden(_, missing) => missing.clone(),
             Self::Bad(why) => why.clone(),
@@ -99,6 +111,7 @@ impl Fault {
     pub fn answer(self, manner: &Manner) -> Answer {
         let (status, error, sentence) = self.row();
         match &self {
+            Self::Unreadable(closed) => error!(path = manner.path, "unreadable: {closed}"),
             Self::Internal(err) => error!(path = manner.path, "internal fault: {err:#}"),
             Self::Unavailable(why) => warn!(path = manner.path, "unavailable: {why}"),
             _ => {}
@@ -160,6 +173,16 @@ impl From<Failure> for Fault {
             Self::Unavailable(failure.to_string())
         } else {
             Self::Internal(failure.into())
+        }
+    }
+}
+
+impl From<Closed> for Fault {
+    fn from(closed: Closed) -> Self {
+        match closed {
+            // The list that has it may be on its way to this machine.
+            Closed::NoKey { .. } => Self::Unavailable(closed.to_string()),
+            Closed::Altered { .. } => Self::Unreadable(closed),
         }
     }
 }

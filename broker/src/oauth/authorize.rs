@@ -131,7 +131,7 @@ impl OAuth {
         }
         let subject = request.subject(&wanted);
         let approved = match subject.choice(form) {
-            Ok(choice) => self.approve(person, choice).await,
+            Ok(choice) => self.approve(person, subject.client, choice).await,
             Err(not_yet) => Err(not_yet),
         };
         match approved {

@@ -18,6 +18,8 @@ pub struct Bearer {
     pub caller: Caller,
     /// The grant; [`OAuth::revoked`] tells when it dies.
     pub grant: GrantId,
+    /// The client it was given to.
+    pub client: String,
     /// What it may do.
     pub scopes: Scopes,
 }
@@ -48,7 +50,7 @@ impl OAuth {
         if !alive.approval.scopes.has(needs) {
             return Err(Fault::Forbidden("insufficient_scope", needs.word().to_owned()));
         }
-        Ok(Bearer { caller, grant: alive.family, scopes: alive.approval.scopes })
+        Ok(Bearer { caller, grant: alive.family, client: alive.client, scopes: alive.approval.scopes })
     }
 
     /// For whom a living token speaks: the person who granted it, as what they are now; or, without one, the

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing of a consent is taken from the form but a choice among what the request itself allows.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use askama::Template;
@@ -10,14 +11,14 @@ use shared::id::HomeId;
 use shared::oauth::{Scope, Scopes};
 
 use super::OAuth;
-use super::alive;
+use super::alive::{self, rows::Bound};
 use super::client::{self, Client};
 use super::grant::Approval;
 use super::user_code::UserCode;
 use crate::accounts::SignedIn;
 use crate::audit::{self, Act, Entry};
 use crate::clock::Timestamp;
-use crate::homes::{DEFAULT_PORT, Home, Present};
+use crate::homes::{DEFAULT_PORT, Home};
 use crate::http::ago::Moment;
 use crate::http::form::Form;
 use crate::http::page::{Frame, page, page_towards};
@@ -52,11 +53,11 @@ pub struct Setting {
     pub take_over: Option<Occupied>,
 }
 
-/// A home with an agent that is connected.
+/// A home that has an agent, connected or not.
 #[derive(Debug, Clone)]
 pub struct Occupied {
     home: HomeId,
-    present: Present,
+    agent: Bound,
 }
 
 /// A device, as the person who decides sees it (RFC 8628 section 5.4).
@@ -76,7 +77,7 @@ pub struct Waiting {
 pub struct Choice {
     scopes: Scopes,
     home: Option<HomeChoice>,
-    /// The home whose connected agent may be ended.
+    /// The home whose agent may be ended.
     take_over: Option<HomeId>,
 }
 
@@ -91,7 +92,7 @@ enum HomeChoice {
 pub enum NotYet {
     /// The word that tells the person.
     Wrong(&'static str),
-    /// The home has an agent that is connected: the person says again that it is to be ended.
+    /// The home has an agent: the person says again that it is to be ended.
     TakeOver(Occupied),
     /// Anything else.
     Fault(Fault),
@@ -172,8 +173,10 @@ struct Candidate {
 /// What is asked before one agent takes another one's place.
 struct TakingOver {
     home: HomeId,
-    machine: String,
-    since: Moment,
+    machine: Option<String>,
+    /// Since when the other one is connected; else it is away.
+    connected: Option<Moment>,
+    paired: Moment,
 }
 
 #[derive(Template)]
@@ -247,10 +250,12 @@ impl OAuth {
         let words = asked.words();
         let mut homes =
             if one_home { Some(self.candidates(person, subject.client, words).await?) } else { None };
-        let taking_over = setting.take_over.clone().map(|occupied| TakingOver {
-            home: occupied.home,
-            since: Moment::new(words, occupied.present.since, self.0.clock.now()),
-            machine: occupied.present.machine,
+        let moment = |at| Moment::new(words, at, self.0.clock.now());
+        let taking_over = setting.take_over.clone().map(|Occupied { home, agent }| TakingOver {
+            home,
+            machine: agent.machine,
+            connected: agent.connected.map(moment),
+            paired: moment(agent.paired),
         });
         if let (Some(homes), Some(taking)) = (&mut homes, &taking_over) {
             homes.iter_mut().for_each(|home| home.is_chosen = home.id == taking.home);
@@ -306,32 +311,45 @@ impl OAuth {
     ) -> Result<Vec<Candidate>, Fault> {
         let homes = self.0.homes.list(&person.caller(), person.workspace).await?;
         let now = self.0.clock.now();
-        let mut taken =
-            alive::rows::bound_homes(&mut *self.0.store.read().await?, &client.id, person.workspace, now)
-                .await?;
+        let mut taken = self.agents_of(person, client).await?;
         let proposed = homes.iter().find(|home| !taken.contains_key(&home.id)).map(|home| home.id);
-        let candidate = |home: Home| Candidate {
-            is_taken: taken.contains_key(&home.id),
-            machine: taken.remove(&home.id).flatten().filter(|machine| !machine.is_empty()),
-            connected: self.0.homes.agents().of(home.id).map(|agent| Moment::new(words, agent.since, now)),
-            is_chosen: proposed == Some(home.id),
-            id: home.id,
-            name: home.name,
+        let candidate = |home: Home| {
+            let agent = taken.remove(&home.id);
+            let connected = agent.as_ref().and_then(|agent| agent.connected);
+            Candidate {
+                is_taken: agent.is_some(),
+                machine: agent.and_then(|agent| agent.machine),
+                connected: connected.map(|since| Moment::new(words, since, now)),
+                is_chosen: proposed == Some(home.id),
+                id: home.id,
+                name: home.name,
+            }
         };
         Ok(homes.into_iter().map(candidate).collect())
     }
 
-    /// Turns a choice into an approval; makes the home if it is a new one. A home whose agent is connected is given
-    /// only to whoever says so twice: by mistake the house would lose its agent (T8).
-    pub(super) async fn approve(&self, person: &SignedIn, choice: Choice) -> Result<Approval, NotYet> {
+    /// The homes of a person's workspace that have an agent, whichever broker it talks to.
+    async fn agents_of(&self, person: &SignedIn, client: &Client) -> Result<HashMap<HomeId, Bound>, Fault> {
+        let (mut db, now) = (self.0.store.read().await?, self.0.clock.now());
+        Ok(alive::rows::bound_homes(&mut db, &client.id, person.workspace, now).await?)
+    }
+
+    /// Turns a choice into an approval; makes the home if it is a new one. A home that has an agent is given only to
+    /// whoever says so twice: by mistake the house would lose its agent (T8).
+    pub(super) async fn approve(
+        &self,
+        person: &SignedIn,
+        client: &Client,
+        choice: Choice,
+    ) -> Result<Approval, NotYet> {
         let caller = person.caller();
         let home = match choice.home {
             None => None,
             Some(HomeChoice::Existing(id)) => {
                 let home = self.0.homes.owned(id, &caller).await?.id;
-                match self.0.homes.agents().of(home) {
-                    Some(present) if choice.take_over != Some(home) => {
-                        return Err(NotYet::TakeOver(Occupied { home, present }));
+                match self.agents_of(person, client).await?.remove(&home) {
+                    Some(agent) if choice.take_over != Some(home) => {
+                        return Err(NotYet::TakeOver(Occupied { home, agent }));
                     }
                     _ => Some(home),
                 }
@@ -348,50 +366,4 @@ impl OAuth {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn subject<'a>(client: &'a Client, scopes: &'a Scopes) -> Subject<'a> {
-        Subject { client, scopes }
-    }
-
-    #[test]
-    fn a_person_may_narrow_what_a_program_asks_and_never_widen_it() {
-        let (client, scopes) = (Client::agent(), Scopes::parse("workspace:read smarthome:read").unwrap());
-        let choose = |form: &[u8]| subject(&client, &scopes).choice(&Form::parse(form).unwrap());
-        let chosen = choose(b"grant=smarthome:read&grant=shares:manage").unwrap();
-        assert_eq!(
-            chosen,
-            Choice { scopes: Scopes::parse("smarthome:read").unwrap(), home: None, take_over: None }
-        );
-        for nothing in [&b""[..], b"grant=", b"grant=relay"] {
-            assert!(matches!(choose(nothing), Err(NotYet::Wrong("oauth-choose-something"))));
-        }
-    }
-
-    #[test]
-    fn an_agent_gets_all_it_asks_for_in_one_home() {
-        let (client, scopes) = (Client::agent(), Scopes::agent());
-        let choose = |form: &[u8]| subject(&client, &scopes).choice(&Form::parse(form).unwrap());
-        let new = choose(b"grant=relay&home=new&home_name=+Lake+").unwrap();
-        let home = Some(HomeChoice::New("Lake".to_owned()));
-        assert_eq!(new, Choice { scopes: scopes.clone(), home, take_over: None });
-        assert_eq!(choose(b"home=7&take_over=7").unwrap().take_over.unwrap().number(), 7);
-        assert!(matches!(choose(b"home=7").unwrap().home, Some(HomeChoice::Existing(_))));
-        for (form, word) in [
-            (&b""[..], "oauth-choose-home"),
-            (b"home=0", "oauth-choose-home"),
-            (b"home=new&home_name=+", "oauth-name-home"),
-        ] {
-            assert!(matches!(choose(form), Err(NotYet::Wrong(wrong)) if wrong == word), "{word}");
-        }
-    }
-
-    #[test]
-    fn every_scope_has_a_sentence() {
-        for scope in Scope::ALL {
-            let said = crate::http::words::english().say(sentence(scope));
-            assert!(said.contains(' '), "{said}");
-        }
-    }
-}
+mod tests;

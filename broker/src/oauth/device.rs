@@ -199,7 +199,7 @@ impl OAuth {
             return Ok(enter(asked, person, "", Some("oauth-code-decided")));
         }
         tx.commit().await?;
-        let approved = self.approve(person, choice).await;
+        let approved = self.approve(person, subject.client, choice).await;
         let mut tx = self.0.store.begin().await?;
         match approved {
             Ok(approval) => {

@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use shared::id::GrantId;
+use shared::id::{GrantId, HomeId};
 use shared::oauth::{Scope, TokenAnswer};
 use tracing::{debug, info, warn};
 
@@ -78,6 +78,11 @@ impl<'a> Ask<'a> {
 /// The hash of a presented token, if it can be one of that kind.
 fn hash(kind: Kind, presented: &str) -> Result<Vec<u8>, Refusal> {
     if chance::looks_like(kind, presented) { Ok(chance::hash(presented)) } else { Err(Refusal::UnknownGrant) }
+}
+
+/// The home whose one agent a family is for.
+fn agents_home(family: &Family) -> Option<HomeId> {
+    family.approval.home.filter(|_| family.approval.scopes.has(Scope::Relay))
 }
 
 impl OAuth {
@@ -243,7 +248,7 @@ impl OAuth {
     async fn commit_and_take_over(&self, mut tx: Tx, by: By<'_>, family: &Family) -> Result<(), Wrong> {
         let approval = &family.approval;
         let mut ended = Vec::new();
-        if let Some(home) = approval.home.filter(|_| approval.scopes.has(Scope::Relay)) {
+        if let Some(home) = agents_home(family) {
             let (word, of) = (Why::TakenOver.word(), (home, &*by.client.id));
             ended = rows::end_other_families(&mut tx, of, family.id, word, by.now).await?;
             for other in &ended {
@@ -294,6 +299,9 @@ impl OAuth {
             ends_at: now.after(if of_a_person { lives.grant } else { lives.access }),
             is_revoked: false,
         };
+        if let Some(home) = agents_home(&family) {
+            rows::hold_home(tx, home).await?;
+        }
         rows::add_family(tx, &client.id, &family, from, now).await?;
         // What was approved may have been taken back since: the account switched off or its epoch raised, the home
         // another's. Then nothing is written, and whoever comes again is told the same.

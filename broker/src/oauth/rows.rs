@@ -216,6 +216,12 @@ pub async fn end_family(
     .transpose()
 }
 
+/// Takes a home's row: of several agents that are let into it at once, each sees those before it.
+pub async fn hold_home(db: &mut Db, home: HomeId) -> Result<()> {
+    let sql = "UPDATE home SET state = state WHERE id = $1";
+    sqlx::query(sql).bind(home.number()).execute(db).await.map(drop)
+}
+
 /// Ends the families of a client that are bound to a home, but for one; which.
 pub async fn end_other_families(
     db: &mut Db,

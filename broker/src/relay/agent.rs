@@ -3,6 +3,7 @@
 //! Its bearer token is checked at the handshake (scope `relay`, bound to one home); from then on the socket
 //! lives as long as the grant behind it. A second agent of the same home takes the first one's place.
 
+use std::mem;
 use std::sync::Arc;
 
 use http::Method;
@@ -17,7 +18,7 @@ use warp::Filter as _;
 use super::mailbox::{Mailbox, code};
 use super::room::Room;
 use super::{HomeAssistant, Listing, Relay, line};
-use crate::homes::{Home, Present, State};
+use crate::homes::{Home, State};
 use crate::http::socket::{Opening, Size, upgrade};
 use crate::http::{Answer, Asked, Fault, Routes, routes};
 
@@ -83,9 +84,6 @@ impl Relay {
         })
         .await;
         let present = room.leave(number, self.now());
-        if present {
-            self.0.parts.homes.agents().left(home.id);
-        }
         info!(home.id = %home.id, replaced = !present, "agent left");
         self.tell(home.id);
     }
@@ -106,7 +104,6 @@ impl Relay {
 
     /// The agent said who it is: what the next one to be paired with this home is told (T8).
     fn greet(&self, home: HomeId, grant: GrantId, machine: String) {
-        self.0.parts.homes.agents().came(home, Present { machine: machine.clone(), since: self.now() });
         let oauth = self.0.parts.oauth.clone();
         self.0.parts.tasks.spawn(async move {
             if let Err(fault) = oauth.note_machine(grant, &machine).await {
@@ -140,10 +137,16 @@ impl Relay {
                     self.tell(room.home);
                 }
             }
+            Upstream::Tunnel { reason, .. } => {
+                let trouble = reason.map(|text| clean(&text, 500));
+                if room.note(number, |is| mem::replace(&mut is.tunnel_trouble, trouble.clone()) != trouble) {
+                    self.tell(room.home);
+                }
+            }
             Upstream::States { states } => room.states(number, states, now),
             Upstream::Gone { entity_ids } => room.gone(number, &entity_ids, now),
             Upstream::Policy { stopped } => {
-                if room.policy(number, stopped) {
+                if room.note(number, |is| mem::replace(&mut is.is_stopped, stopped) != stopped) {
                     self.tell(room.home);
                 }
             }

@@ -119,6 +119,7 @@ impl Room {
             inner.requests.drop_all();
             inner.status.connected_since = None;
             inner.status.home_assistant = None;
+            inner.status.tunnel_trouble = None;
             inner.status.last_seen = Some(now);
             inner.settle(now);
         }
@@ -152,11 +153,9 @@ impl Room {
         news
     }
 
-    /// The agent said whether the home's own policy shares anything. Says whether that is news.
-    pub(super) fn policy(&self, number: u64, is_stopped: bool) -> bool {
-        self.of(number).is_some_and(|mut inner| {
-            std::mem::replace(&mut inner.status.is_stopped, is_stopped) != is_stopped
-        })
+    /// The agent said something of itself that `change` writes down. Says whether that is news.
+    pub(super) fn note(&self, number: u64, change: impl FnOnce(&mut AgentStatus) -> bool) -> bool {
+        self.of(number).is_some_and(|mut inner| change(&mut inner.status))
     }
 
     /// New states. What is not watched is not kept.

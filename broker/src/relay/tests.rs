@@ -34,6 +34,15 @@ pub(crate) struct World {
     _folder: tempfile::TempDir,
 }
 
+/// Nothing is shared.
+pub(crate) struct Quiet;
+
+impl Shares for Quiet {
+    fn of(&self, _: HomeId) -> BoxFuture<'_, Result<Vec<Watched>, Fault>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
 impl Drop for World {
     fn drop(&mut self) {
         self.stop.cancel();
@@ -43,6 +52,11 @@ impl Drop for World {
 impl World {
     /// With what is shared told by `shares`.
     pub(crate) async fn new(shares: impl FnOnce(&Store, &Clock) -> Arc<dyn Shares>) -> Self {
+        Self::at("http://localhost:8420", shares).await
+    }
+
+    /// The same, at an address; homes are below its host.
+    pub(crate) async fn at(public_url: &str, shares: impl FnOnce(&Store, &Clock) -> Arc<dyn Shares>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (stop, clock, tasks) = (CancellationToken::new(), Clock::new(), TaskTracker::new());
         let place = Where::Sqlite(folder.path().join("test.db"));
@@ -50,7 +64,7 @@ impl World {
         let mut tx = store.begin().await.unwrap();
         crate::homes::add_workspace(&mut tx, 1).await.unwrap();
         tx.commit().await.unwrap();
-        let site = Arc::new(Site { public_url: "http://localhost:8420".parse().unwrap() });
+        let site = Arc::new(Site { public_url: public_url.parse().unwrap() });
         let homes = Homes::new(store.clone(), clock.clone(), site.clone(), "localhost");
         let oauth = grants::oauth(&store, &clock, &site, &homes).await;
         let parts = Parts {

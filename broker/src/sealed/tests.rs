@@ -30,6 +30,7 @@ impl Ground {
             folder: folder.path().join("mail"),
         };
         let mail = Mail::new(&settings, store.clone(), Clock::new(), vault.clone()).unwrap();
+        note(&store, &vault).await.unwrap();
         Self { store, vault, mail, folder }
     }
 
@@ -50,13 +51,27 @@ impl Ground {
     /// A new key in front of the list.
     fn new_key(&self) -> String {
         let turn = KeyList::turn(self.vault.path()).unwrap();
-        self.vault.current().and_new_key().replace(self.vault.path(), &turn).unwrap();
+        let list = self.vault.current().and_new_key();
+        list.led_by(list.waiting().unwrap()).replace(self.vault.path(), &turn).unwrap();
         self.vault.current().active().0.to_owned()
     }
 
     async fn count(&self, key: &str) -> i64 {
         let counts = counts(&self.store).await.unwrap();
         counts.get(key).map_or(0, |records| records.iter().map(|(_, records)| records).sum())
+    }
+
+    /// The letters' rows as they are.
+    async fn letters(&self) -> Vec<(i64, Vec<u8>)> {
+        rows::all(&mut self.store.read().await.unwrap(), COLUMNS[0], i64::MIN, 999).await.unwrap()
+    }
+
+    async fn alter(&self, (row, sealed): &(i64, Vec<u8>), how: impl FnOnce(&mut Vec<u8>)) {
+        let mut altered = sealed.clone();
+        how(&mut altered);
+        let mut tx = self.store.begin().await.unwrap();
+        assert!(rows::replace(&mut tx, COLUMNS[0], *row, sealed, &altered).await.unwrap());
+        tx.commit().await.unwrap();
     }
 
     async fn says(&self) -> String {
@@ -115,28 +130,52 @@ async fn one_that_was_changed_meanwhile_stays_as_somebody_else_wrote_it() {
     tx.commit().await.unwrap();
     let late = batch(&ground.store, &ground.vault, COLUMNS[0], &some).await.unwrap();
     assert_eq!(late, Resealed::default());
-    let kept = rows::naming(&mut ground.store.read().await.unwrap(), COLUMNS[0], &prefix, 9).await.unwrap();
+    let kept = ground.letters().await;
     assert_eq!(kept, [(*row, theirs)]);
 }
 
 #[tokio::test]
-async fn one_that_was_altered_is_told_and_keeps_no_other_back() {
+async fn one_that_was_altered_is_named_and_keeps_nothing_else_back() {
     let ground = Ground::new().await;
     ground.write(3).await;
     let old = ground.vault.current().active().0.to_owned();
-    let some =
-        rows::naming(&mut ground.store.read().await.unwrap(), COLUMNS[0], &vault::prefix(&old), 9).await;
-    let (row, sealed) = &some.unwrap()[1];
-    let mut altered = sealed.clone();
-    *altered.last_mut().unwrap() ^= 1;
-    let mut tx = ground.store.begin().await.unwrap();
-    rows::replace(&mut tx, COLUMNS[0], *row, sealed, &altered).await.unwrap();
-    tx.commit().await.unwrap();
+    let rows = ground.letters().await;
+    let (row, _) = rows[1];
+    ground.alter(&rows[1], |sealed| *sealed.last_mut().unwrap() ^= 1).await;
     check(&ground.store, &ground.vault).await.unwrap();
-    ground.new_key();
+    let new = ground.new_key();
     let resealed = reseal(&ground.store, &ground.vault, |_| ()).await.unwrap();
     assert_eq!(resealed, Resealed { done: 2, unreadable: 1 });
     assert_eq!(ground.count(&old).await, 1);
+
+    // All that the old key still names does not open: that is no reason to refuse a start.
+    check(&ground.store, &ground.vault).await.unwrap();
+    let named = unreadable(&ground.store, &ground.vault).await.unwrap();
+    let [one] = &named[..] else { panic!("{named:?}") };
+    assert_eq!((one.column.table, one.row, one.key.as_deref()), ("letter", row, Some(&*old)));
+    let said = one.to_string();
+    assert!(said.contains(&format!("letter.sealed of row {row}")) && said.contains("altered"), "{said}");
+    assert_eq!(in_use(&ground.store, &ground.vault).await.unwrap(), [new]);
+}
+
+#[tokio::test]
+async fn one_whose_beginning_was_altered_names_no_missing_key() {
+    let ground = Ground::new().await;
+    ground.write(4).await;
+    let rows = ground.letters().await;
+    // Its version, the length of its key's id, and the id itself.
+    for (at, letter) in rows.iter().take(3).enumerate() {
+        ground.alter(letter, |sealed| sealed[at] ^= 1).await;
+        check(&ground.store, &ground.vault).await.unwrap();
+        let named = unreadable(&ground.store, &ground.vault).await.unwrap();
+        assert_eq!(named.iter().map(|one| one.row).collect::<Vec<_>>(), row_numbers(&rows[..=at]));
+    }
+    let left = in_use(&ground.store, &ground.vault).await.unwrap();
+    assert_eq!(left, [ground.vault.current().active().0]);
+}
+
+fn row_numbers(rows: &[(i64, Vec<u8>)]) -> Vec<i64> {
+    rows.iter().map(|(row, _)| *row).collect()
 }
 
 #[tokio::test]

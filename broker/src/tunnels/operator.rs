@@ -7,6 +7,9 @@
 //! | `GET /api/tunnels/{id}` | how it is, and who is connected |
 //! | `GET /api/tunnels/{id}/token` | the secret that opens it |
 //! | `DELETE /api/tunnels/{id}` | deletes it and its home → 202 until the provider has confirmed, then 404 |
+//!
+//! An id that was given out leads to its home for as long as there is the home. Where the tunnel had to be made anew
+//! at the provider, the answers name the id that it has now.
 
 use std::time::Duration;
 
@@ -150,7 +153,7 @@ async fn show(tunnels: &Tunnels, bearer: &Bearer, id: &str) -> Result<Answer, Fa
     let home = visible(tunnels, bearer, id).await?;
     let (status, connections) = connections(tunnels, &home).await;
     let shown = Shown {
-        tunnel_id: id.to_owned(),
+        tunnel_id: tunnels.0.parts.provider.id_of(home.id).await?.unwrap_or_else(|| id.to_owned()),
         name: name(tunnels, &home).await?,
         status: if home.state == State::Deleting { "deleting".to_owned() } else { status },
         connections,
@@ -204,7 +207,7 @@ async fn name(tunnels: &Tunnels, home: &Home) -> Result<String, Fault> {
     Ok(tunnels.0.parts.provider.name_of(home.id).await?)
 }
 
-/// The home whose tunnel has this id, also while it is being deleted.
+/// The home whose tunnel has this id or had it, also while it is being deleted.
 async fn visible(tunnels: &Tunnels, bearer: &Bearer, id: &str) -> Result<Home, Fault> {
     let direct = id.strip_prefix("direct-").and_then(|home| home.parse().ok());
     let home = match direct {

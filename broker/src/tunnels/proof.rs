@@ -10,6 +10,7 @@
 //! Invariant: a visitor's request never carries the header on; what a home says to a nonce goes to the broker
 //! alone.
 
+mod keeping;
 mod rows;
 
 use std::collections::HashMap;
@@ -25,13 +26,10 @@ use shared::id::HomeId;
 use shared::relay::HomeAssistantState;
 use shared::tunnel::{DIRECT_PROOF_HEADER, DIRECT_SEEN_AS_HEADER, ProofAnswer};
 use tokio::sync::Semaphore;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tracing::info;
 use url::Url;
 
 use super::Tunnels;
-use super::direct::Change;
 use crate::chance;
 use crate::clock::Timestamp;
 use crate::homes::{Home, State};
@@ -39,8 +37,6 @@ use crate::http::Fault;
 
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// So many homes may wait for their first proof; more are asked when their line comes up again, or by their owner.
-const WAITING: usize = 64;
 /// No more than this of an answer is read.
 const MOST: usize = 64 * 1024;
 /// So many homes are asked at once.
@@ -169,6 +165,11 @@ impl Prover {
         let nonce = chance::text(32, chance::LEGIBLE);
         nonces.insert(nonce.clone(), (home, false));
         Some(Asking { prover: self, nonce })
+    }
+
+    /// Whether a home's address is being asked, or waits for its turn.
+    fn is_asking(&self, home: HomeId) -> bool {
+        self.nonces().values().any(|(asked, _)| *asked == home)
     }
 
     fn nonces(&self) -> std::sync::MutexGuard<'_, HashMap<String, (HomeId, bool)>> {
@@ -338,42 +339,6 @@ impl Tunnels {
     /// What asking a home's address came to last.
     pub async fn proof(&self, home: HomeId) -> Result<Option<Proof>, Fault> {
         Ok(rows::find(&mut *self.0.parts.store.read().await?, home).await?)
-    }
-
-    /// Asks each home's address when its line comes up and it was not proved before; again and again.
-    pub async fn keep_proving(self) {
-        let mut changes = self.0.parts.direct.changes();
-        // Ended with this.
-        let mut proofs = JoinSet::new();
-        loop {
-            let change = tokio::select! {
-                change = changes.recv() => change,
-                Some(_) = proofs.join_next() => continue,
-            };
-            match change {
-                Ok(Change { home, up: true }) if proofs.len() < WAITING => {
-                    let tunnels = self.clone();
-                    proofs.spawn(async move {
-                        if let Err(fault) = tunnels.prove_first(home).await {
-                            warn!(home.id = %home, "ask a home's address: {fault}");
-                        }
-                    });
-                }
-                // One that is missed is asked when its line comes up again, or when its owner asks.
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return,
-            }
-        }
-    }
-
-    async fn prove_first(&self, home: HomeId) -> Result<(), Fault> {
-        if self.proof(home).await?.is_some_and(|proof| proof.finding == Finding::Proved) {
-            return Ok(());
-        }
-        match self.0.parts.homes.any(home).await? {
-            Some(home) if home.state != State::Deleting => self.prove(&home).await.map(drop),
-            _ => Ok(()),
-        }
     }
 
     /// Notes a nonce of ours on a visitor's request, and takes any other off.

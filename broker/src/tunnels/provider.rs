@@ -9,6 +9,7 @@
 //! Invariant: a home says `active` only when tunnel, configuration, record and token are as wanted, and is gone
 //! only when the provider has confirmed that nothing is left.
 
+mod ask;
 mod examine;
 mod found;
 mod job;
@@ -37,14 +38,16 @@ use crate::config::CloudflareAccount;
 use crate::homes::{self, Home, Homes, State};
 use crate::http::Fault;
 use crate::oauth::OAuth;
-use crate::store::{self, Store};
+use crate::store::{self, Db, Store};
 use crate::vault::{Place, Vault};
+use ask::Asking;
 pub use examine::Finding;
 use job::{Job, Stuck};
 pub use sweep::{Leftover, Sweep};
 pub use watch::{Reach, Seen};
 
-/// Nobody else may work on a home for so many times as long as one call may take, place in line included.
+/// A lease holds for so many times as long as an answer may take. It is kept while the work goes on, so this is only
+/// how long the work of a broker that died waits for another.
 const LEASE: u32 = 2;
 /// How many homes are worked on at once. The provider lets through about three calls a second.
 const AT_ONCE: usize = 8;
@@ -85,6 +88,7 @@ struct Inner {
     ours: Ours,
     lease: Duration,
     seen: Mutex<HashMap<HomeId, Seen>>,
+    asking: Asking,
     again: Notify,
 }
 
@@ -120,6 +124,7 @@ impl Provider {
             ours,
             lease: longest * LEASE,
             seen: Mutex::default(),
+            asking: Asking::default(),
             again: Notify::new(),
         })))
     }
@@ -175,11 +180,13 @@ impl Provider {
         for account in &ours.accounts {
             rows::add(&mut tx, &account.domain, clock.now()).await?;
         }
+        let everybodys = store.everybodys_time(&mut tx, clock.now()).await?;
         let mut leased = Vec::new();
-        for home in rows::due(&mut tx, clock.now(), room as i64).await? {
-            let lease = (chance::bits() >> 1) as i64;
-            if rows::lease(&mut tx, home, lease, clock.now(), self.0.until()).await? {
-                leased.push((home, lease));
+        for home in rows::due(&mut tx, clock.now(), everybodys, room as i64).await? {
+            let number = (chance::bits() >> 1) as i64;
+            let lease = rows::Lease { number, everybodys, until: everybodys.after(self.0.lease) };
+            if rows::lease(&mut tx, home, &lease, clock.now()).await? {
+                leased.push((home, number));
             }
         }
         let next = rows::next_due(&mut tx).await?;
@@ -196,9 +203,10 @@ impl Provider {
     async fn work(&self, id: HomeId, lease: i64) {
         let done = match Job::take(&self.0, id, lease).await {
             Ok(Some(mut job)) => {
-                let outcome = match job.home.state {
-                    State::Deleting => job.unmake().await,
-                    _ => job.make().await,
+                let outcome = tokio::select! {
+                    outcome = job.run() => outcome,
+                    // What waits in line for the API's pace leaves it.
+                    () = self.0.keep_lease(id, lease) => Err(Stuck::Lost),
                 };
                 self.close(&job, outcome).await
             }
@@ -256,9 +264,15 @@ impl Provider {
         Ok(Some((tunnel, self.0.vault.unseal(&sealed, place(home.id))?)))
     }
 
-    /// The home whose tunnel has this id.
+    /// The home whose tunnel has this id, or had it before it was made anew.
     pub async fn home_of(&self, tunnel: &str) -> store::Result<Option<HomeId>> {
         rows::by_tunnel(&mut *self.0.store.read().await?, tunnel).await
+    }
+
+    /// The id that a home's tunnel has now, if there is one.
+    pub async fn id_of(&self, home: HomeId) -> store::Result<Option<String>> {
+        let made = rows::find(&mut *self.0.store.read().await?, home).await?;
+        Ok(made.and_then(|made| made.tunnel))
     }
 
     /// What a home's tunnel is called.
@@ -298,13 +312,14 @@ impl Provider {
 
     fn forget(&self, home: HomeId) {
         self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(&home);
+        self.0.asking.forget(home);
     }
 }
 
 impl Inner {
-    /// When a lease that is taken or kept now runs out.
-    fn until(&self) -> Timestamp {
-        self.clock.now().after(self.lease)
+    /// When a lease that is kept now runs out.
+    async fn until(&self, db: &mut Db) -> store::Result<Timestamp> {
+        Ok(self.store.everybodys_time(db, self.clock.now()).await?.after(self.lease))
     }
 }
 

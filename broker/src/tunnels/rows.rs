@@ -6,11 +6,29 @@ use sqlx::Row as _;
 use crate::clock::Timestamp;
 use crate::store::{Db, Failure, Result};
 
-/// A token, as it is written down: each grant has one of its own.
-pub struct Token {
+/// Who may hold a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A person's program: by the grant it was given.
+    Grant(GrantId),
+    /// A program of its own: by what it is, for its grants last an hour only and it may always have another.
+    Client(String),
+}
+
+impl Holder {
+    fn columns(&self) -> (Option<i64>, Option<&str>) {
+        match self {
+            Self::Grant(grant) => (Some(grant.number()), None),
+            Self::Client(client) => (None, Some(client)),
+        }
+    }
+}
+
+/// A token, as it is written down: each holder has one of its own.
+pub struct Token<'a> {
     pub id: i64,
     pub home: HomeId,
-    pub grant: GrantId,
+    pub holder: &'a Holder,
     pub hash: Vec<u8>,
     pub sealed: Vec<u8>,
 }
@@ -19,7 +37,7 @@ pub struct Token {
 pub struct Opened {
     pub home: HomeId,
     pub label: String,
-    pub grant: GrantId,
+    pub holder: Holder,
     /// Who granted it; nobody for a program of its own.
     pub account: Option<AccountId>,
 }
@@ -28,13 +46,17 @@ fn odd<E>(_: E) -> Failure {
     Failure::Decode("an id in the database is out of range".into())
 }
 
-/// The token of a grant, sealed, and the row it is sealed for.
-pub async fn find(db: &mut Db, home: HomeId, grant: GrantId) -> Result<Option<(i64, Vec<u8>)>> {
-    let row = sqlx::query("SELECT id, token_sealed FROM tunnel_token WHERE home_id = $1 AND grant_id = $2")
-        .bind(home.number())
-        .bind(grant.number())
-        .fetch_optional(db)
-        .await?;
+/// The token of a holder, sealed, and the row it is sealed for.
+pub async fn find(db: &mut Db, home: HomeId, holder: &Holder) -> Result<Option<(i64, Vec<u8>)>> {
+    let (grant, client) = holder.columns();
+    let row = sqlx::query(
+        "SELECT id, token_sealed FROM tunnel_token WHERE home_id = $1 AND (grant_id = $2 OR client_id = $3)",
+    )
+    .bind(home.number())
+    .bind(grant)
+    .bind(client)
+    .fetch_optional(db)
+    .await?;
     row.map(|row| Ok((row.try_get("id")?, row.try_get("token_sealed")?))).transpose()
 }
 
@@ -51,15 +73,17 @@ pub async fn add(db: &mut Db, home: HomeId, tunnel_id: &str, now: Timestamp) -> 
     .map(drop)
 }
 
-/// Adds a grant's token. Of two at once the first counts; false for the other.
-pub async fn add_token(db: &mut Db, token: &Token, now: Timestamp) -> Result<bool> {
+/// Adds a holder's token. Of two at once the first counts; false for the other.
+pub async fn add_token(db: &mut Db, token: &Token<'_>, now: Timestamp) -> Result<bool> {
+    let (grant, client) = token.holder.columns();
     let done = sqlx::query(
-        "INSERT INTO tunnel_token (id, home_id, grant_id, token_hash, token_sealed, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (home_id, grant_id) DO NOTHING",
+        "INSERT INTO tunnel_token (id, home_id, grant_id, client_id, token_hash, token_sealed, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
     )
     .bind(token.id)
     .bind(token.home.number())
-    .bind(token.grant.number())
+    .bind(grant)
+    .bind(client)
     .bind(token.hash.as_slice())
     .bind(token.sealed.as_slice())
     .bind(now.millis())
@@ -75,26 +99,31 @@ pub async fn forget_tokens(db: &mut Db, home: HomeId) -> Result<bool> {
     Ok(done.rows_affected() > 0)
 }
 
-/// What a token's hash opens: the person it was given to still manages the home, or the client still belongs to
-/// the home's workspace. Whether the grant itself lives is not looked at here.
+/// What a token's hash opens: the person it was given to still manages the home, or the client is switched on and
+/// belongs to the home's workspace. Whether a person's grant itself lives is not looked at here.
 pub async fn by_token(db: &mut Db, hash: &[u8]) -> Result<Option<Opened>> {
     let row = sqlx::query(
-        "SELECT h.id, h.label, t.grant_id, g.account_id FROM tunnel_token t JOIN home h ON h.id = t.home_id
-         JOIN oauth_grant g ON g.id = t.grant_id JOIN client c ON c.client_id = g.client_id
+        "SELECT h.id, h.label, t.grant_id, t.client_id, g.account_id FROM tunnel_token t
+         JOIN home h ON h.id = t.home_id LEFT JOIN oauth_grant g ON g.id = t.grant_id
          WHERE t.token_hash = $1 AND h.state <> 'deleting' AND (
              EXISTS (SELECT 1 FROM member m WHERE m.account_id = g.account_id
                  AND m.workspace_id = h.workspace_id AND m.role IN ('owner', 'admin'))
-             OR (g.account_id IS NULL AND c.workspace_id = h.workspace_id))",
+             OR EXISTS (SELECT 1 FROM client c WHERE c.client_id = t.client_id
+                 AND c.workspace_id = h.workspace_id AND c.disabled_at IS NULL))",
     )
     .bind(hash)
     .fetch_optional(db)
     .await?;
     row.map(|row| {
         let account: Option<i64> = row.try_get("account_id")?;
+        let holder = match row.try_get::<Option<String>, _>("client_id")? {
+            Some(client) => Holder::Client(client),
+            None => Holder::Grant(row.try_get::<i64, _>("grant_id")?.try_into().map_err(odd)?),
+        };
         Ok(Opened {
             home: row.try_get::<i64, _>("id")?.try_into().map_err(odd)?,
             label: row.try_get("label")?,
-            grant: row.try_get::<i64, _>("grant_id")?.try_into().map_err(odd)?,
+            holder,
             account: account.map(AccountId::try_from).transpose().map_err(odd)?,
         })
     })

@@ -13,14 +13,15 @@ use shared::secret::Secret;
 use shared::tunnel::{DIRECT_PATH, DIRECT_PROTOCOL, HomeAnswer, HomeEnvelope};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::info;
 
 use super::direct::Ended;
-use super::rows::Opened;
+use super::rows::{Holder, Opened};
 use super::{LOOK, Parts, Tunnels, operator};
 use crate::homes::Home;
 use crate::http::{Answer, Asked, Fault, empty, json};
+use crate::oauth;
 
 /// So many events stand on a page of the history, unless asked otherwise.
 const HISTORY_PAGE: i64 = 50;
@@ -175,15 +176,35 @@ impl Tunnels {
         let Parts { direct, oauth, .. } = &self.0.parts;
         self.names().insert(opened.label.clone(), opened.home);
         let mut serving = pin!(direct.serve(opened.home, TokioIo::new(connection)));
+        let void = async {
+            match &opened.holder {
+                Holder::Grant(grant) => tokio::select! {
+                    () = oauth.until_ended(*grant, held.ends) => {}
+                    () = self.until_void(opened, &held.token, held.changes) => {}
+                },
+                Holder::Client(_) => self.until_switched_off(&held.token, held.ends).await,
+            }
+        };
         tokio::select! {
             ended = &mut serving => ended,
-            () = oauth.until_ended(opened.grant, held.ends) => {
+            () = void => {
                 direct.hang_up(opened.home);
                 serving.await
             }
-            () = self.until_void(opened, &held.token, held.changes) => {
-                direct.hang_up(opened.home);
-                serving.await
+        }
+    }
+
+    /// Waits until the token of a program of its own opens nothing any more: it is looked at whenever a grant ends,
+    /// as all of a program's do when it is switched off here, and now and then, for what is done elsewhere.
+    async fn until_switched_off(&self, token: &Secret, mut ends: Receiver<GrantId>) {
+        loop {
+            match timeout(oauth::LOOK, ends.recv()).await {
+                Ok(Err(RecvError::Closed)) => std::future::pending().await,
+                Ok(Ok(_) | Err(RecvError::Lagged(_))) | Err(_) => {}
+            }
+            // A database that does not answer ends nothing.
+            if let Ok(None) = self.opened_by(token).await {
+                return;
             }
         }
     }

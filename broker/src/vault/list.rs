@@ -10,8 +10,16 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use crate::chance;
 
-/// Keys by id, in the order of the file; there is at least one, and the first is active.
-pub struct KeyList(Vec<(String, [u8; 32])>);
+/// Keys by id; there is at least one, the first is active, and those that [wait](Key::waits) come last.
+pub struct KeyList(Vec<Key>);
+
+#[derive(Clone)]
+struct Key {
+    id: String,
+    bytes: [u8; 32],
+    /// It opens, and does not seal yet: first every broker is to know it. Its line begins with a plus.
+    waits: bool,
+}
 
 /// Tells one version of the file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +45,7 @@ pub struct Turn(#[expect(dead_code, reason = "the lock ends with the file")] Fil
 impl KeyList {
     /// A list with one key.
     pub(super) fn with_new_key() -> Self {
-        Self(vec![new_key()])
+        Self(vec![Key::new()])
     }
 
     /// Reads a list.
@@ -54,47 +62,60 @@ impl KeyList {
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
         let mut list = Self(Vec::new());
         for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-            let key = line.trim().split_once('/').and_then(|(id, key)| {
-                let bytes: [u8; 32] = BASE64_STANDARD.decode(key).ok()?.try_into().ok()?;
-                (!id.is_empty() && id.len() < 64 && id.bytes().all(|b| b.is_ascii_alphanumeric()))
-                    .then_some((id, bytes))
-            });
-            let Some((id, bytes)) = key else {
+            let Some(key) = Key::parse(line.trim()) else {
                 bail!(
                     "line {number} is not `id/key`, with an id of letters and digits and a key of 32 bytes in base64"
                 );
             };
-            ensure!(list.key(id).is_none(), "line {number} names the key {id} again");
-            list.0.push((id.to_owned(), bytes));
+            ensure!(list.key(&key.id).is_none(), "line {number} names the key {} again", key.id);
+            list.0.push(key);
         }
-        ensure!(!list.0.is_empty(), "it holds no key");
+        list.0.sort_by_key(|key| key.waits);
+        ensure!(list.0.first().is_some_and(|key| !key.waits), "it holds no key that seals");
         Ok(list)
     }
 
     /// The key that seals, and its id.
     pub fn active(&self) -> (&str, &[u8; 32]) {
-        let (id, key) = &self.0[0];
-        (id, key)
+        let Key { id, bytes, .. } = &self.0[0];
+        (id, bytes)
+    }
+
+    /// The key that does not seal yet, if there is one.
+    pub fn waiting(&self) -> Option<&str> {
+        self.0.iter().find(|key| key.waits).map(|key| &*key.id)
     }
 
     /// The ids, the active one first.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(id, _)| id.as_str())
+        self.0.iter().map(|key| key.id.as_str())
+    }
+
+    /// The keys with their ids, the active one first.
+    pub fn keys(&self) -> impl Iterator<Item = (&str, &[u8; 32])> {
+        self.0.iter().map(|key| (key.id.as_str(), &key.bytes))
     }
 
     /// A key by its id.
     pub fn key(&self, id: &str) -> Option<&[u8; 32]> {
-        self.0.iter().find(|(known, _)| known == id).map(|(_, key)| key)
+        self.0.iter().find(|known| known.id == id).map(|known| &known.bytes)
     }
 
-    /// The same list with a new key in front, which then is active.
+    /// The same list with a new key, which waits.
     pub fn and_new_key(&self) -> Self {
-        Self([vec![new_key()], self.0.clone()].concat())
+        Self([self.0.clone(), vec![Key { waits: true, ..Key::new() }]].concat())
+    }
+
+    /// The same list with one of its keys in front, which then is active.
+    pub fn led_by(&self, id: &str) -> Self {
+        let (first, rest): (Vec<_>, _) = self.0.iter().cloned().partition(|key| key.id == id);
+        let first = first.into_iter().map(|key| Key { waits: false, ..key });
+        Self(first.chain(rest).collect())
     }
 
     /// The same list without a key.
     pub fn without(&self, id: &str) -> Self {
-        Self(self.0.iter().filter(|(known, _)| known != id).cloned().collect())
+        Self(self.0.iter().filter(|known| known.id != id).cloned().collect())
     }
 
     /// Waits for nobody: takes the turn to change a list, if nobody has it.
@@ -109,7 +130,7 @@ impl KeyList {
         match lock.try_lock() {
             Ok(()) => Ok(Turn(lock)),
             Err(fs::TryLockError::WouldBlock) => {
-                bail!("another `keys rotate` or `keys retire` is at work: wait until it is done")
+                bail!("another `keys add`, `keys rotate` or `keys retire` is at work: wait until it is done")
             }
             Err(fs::TryLockError::Error(err)) => Err(err).with_context(|| format!("lock {}", path.display())),
         }
@@ -138,7 +159,7 @@ impl KeyList {
     }
 
     fn write_new(&self, path: &Path) -> anyhow::Result<()> {
-        let lines = self.0.iter().map(|(id, key)| format!("{id}/{}\n", BASE64_STANDARD.encode(key)));
+        let lines = self.0.iter().map(Key::line);
         let mut file = File::options().write(true).create_new(true).mode(0o600).open(path);
         file.as_mut()
             .map_err(|err| anyhow::anyhow!("{err}"))
@@ -158,9 +179,24 @@ fn belong_like(other: &Path, file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A key nobody has had. Its id is chance, too: a list made anew never passes for one that was lost.
-fn new_key() -> (String, [u8; 32]) {
-    (format!("k{}", chance::text(8, chance::LEGIBLE)), chance::bytes())
+impl Key {
+    /// A key nobody has had. Its id is chance, too: a list made anew never passes for one that was lost.
+    fn new() -> Self {
+        Self { id: format!("k{}", chance::text(8, chance::LEGIBLE)), bytes: chance::bytes(), waits: false }
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let (waits, rest) = line.strip_prefix('+').map_or((false, line), |rest| (true, rest));
+        let (id, key) = rest.split_once('/')?;
+        let bytes = BASE64_STANDARD.decode(key).ok()?.try_into().ok()?;
+        let is_id = !id.is_empty() && id.len() < 64 && id.bytes().all(|b| b.is_ascii_alphanumeric());
+        is_id.then(|| Self { id: id.to_owned(), bytes, waits })
+    }
+
+    fn line(&self) -> String {
+        let plus = if self.waits { "+" } else { "" };
+        format!("{plus}{}/{}\n", self.id, BASE64_STANDARD.encode(self.bytes))
+    }
 }
 
 fn beside(path: &Path, end: &str) -> PathBuf {

@@ -1,7 +1,7 @@
 //! What a vault promises, and its key list.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
@@ -48,10 +48,15 @@ fn an_older_key_still_opens_and_a_missing_one_is_named() {
 
 #[test]
 fn a_bad_key_list_says_which_line() {
+    let waits = format!("+k1/{}\n", BASE64_STANDARD.encode([1; 32]));
     let twice = format!("k1/{0}\nk1/{0}\n", BASE64_STANDARD.encode([1; 32]));
-    for (text, says) in
-        [("", "no key"), ("k1/abc\n", "line 1"), ("\nk 1/AAAA\n", "line 2"), (&twice, "k1 again")]
-    {
+    for (text, says) in [
+        ("", "no key"),
+        ("k1/abc\n", "line 1"),
+        ("\nk 1/AAAA\n", "line 2"),
+        (&twice, "k1 again"),
+        (&waits, "no key"),
+    ] {
         let err = format!("{:#}", KeyList::parse(text).err().unwrap());
         assert!(err.contains(says), "{err}");
     }
@@ -79,6 +84,11 @@ fn a_running_vault_follows_its_list() {
     assert!(KeyList::turn(&path).err().unwrap().to_string().contains("another"));
     running.current().and_new_key().replace(&path, &turn).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(key_in(&running.seal(&secret("x"), PLACE)), key_in(&before), "a key that waits does not seal");
+    let waiting = running.current().waiting().unwrap().to_owned();
+    assert_eq!(running.current().ids().last(), Some(&*waiting));
+    running.current().led_by(&waiting).replace(&path, &turn).unwrap();
+    assert_eq!(running.current().waiting(), None);
     let after = running.seal(&secret("after"), PLACE);
     assert_ne!(key_in(&before), key_in(&after), "the new key seals at once");
     assert_eq!(reader.unseal(&after, PLACE).unwrap().expose(), "after", "a key added after the start");
@@ -95,6 +105,28 @@ fn a_running_vault_follows_its_list() {
     assert_eq!(key_in(&running.seal(&secret("x"), PLACE)), key_in(&after), "a broken list is not taken over");
     fs::remove_file(&path).unwrap();
     assert!(running.unseal(&after, PLACE).is_ok());
+}
+
+#[test]
+fn a_list_that_root_changes_belongs_to_its_broker_still() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    let vault = Vault::open(&path).unwrap();
+    let brokers = (54_321, 54_322);
+    // Only root may give a file away, and for others there is nothing to be shown.
+    if chown(&path, Some(brokers.0), Some(brokers.1)).is_err() {
+        return;
+    }
+    let turn = KeyList::turn(&path).unwrap();
+    vault.current().and_new_key().replace(&path, &turn).unwrap();
+    for file in ["keys", "keys.lock"] {
+        let about = fs::metadata(folder.path().join(file)).unwrap();
+        assert_eq!(
+            ((about.uid(), about.gid()), about.permissions().mode() & 0o777),
+            (brokers, 0o600),
+            "{file}"
+        );
+    }
 }
 
 #[test]

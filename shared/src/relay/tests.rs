@@ -42,6 +42,18 @@ fn upstream_words_are_frozen() {
         r#"{"type":"home_assistant","state":"running","version":"2026.2.3"}"#,
     );
     assert_wire(
+        Upstream::Tunnel { state: TunnelState::Up, trouble: None, reason: None },
+        r#"{"type":"tunnel","state":"up"}"#,
+    );
+    assert_wire(
+        Upstream::Tunnel {
+            state: TunnelState::Down,
+            trouble: Some(TunnelTrouble::NoProgram),
+            reason: Some("there is no cloudflared".into()),
+        },
+        r#"{"type":"tunnel","state":"down","trouble":"no_program","reason":"there is no cloudflared"}"#,
+    );
+    assert_wire(
         Upstream::States { states: vec![lit()] },
         &format!(r#"{{"type":"states","states":[{LIT}]}}"#),
     );
@@ -92,6 +104,31 @@ fn downstream_words_are_frozen() {
     assert_wire(
         Downstream::Control { request: 7, entity_id: porch(), action: Action::TurnOn },
         r#"{"type":"control","request":7,"entity_id":"light.porch","action":"turn_on"}"#,
+    );
+}
+
+#[test]
+fn words_for_a_tunnels_trouble_are_frozen() {
+    use TunnelTrouble::*;
+    let all = [
+        (NoProgram, "no_program"),
+        (Program, "program"),
+        (Edge, "edge"),
+        (Refused, "refused"),
+        (NoToken, "no_token"),
+        (NotOurs, "not_ours"),
+        (LeadsElsewhere, "leads_elsewhere"),
+        (Configuration, "configuration"),
+        (Origin, "origin"),
+        (TakenOver, "taken_over"),
+    ];
+    for (trouble, word) in all {
+        assert_wire(trouble, &format!("{word:?}"));
+    }
+    assert_wire(TunnelState::Connecting, r#""connecting""#);
+    assert_eq!(
+        serde_json::from_str::<Upstream>(r#"{"type":"tunnel","state":"dancing","trouble":"tired"}"#).unwrap(),
+        Upstream::Tunnel { state: TunnelState::Other, trouble: Some(Other), reason: None }
     );
 }
 

@@ -1,9 +1,11 @@
 //! Storms: many at once, lost answers, a broker that dies, two brokers over one database.
 
+use std::sync::Arc;
+
 use kit::world::{Database, World};
 use reqwest::StatusCode;
 use shared::oauth::path;
-use tokio::sync::Notify;
+use tokio::sync::{Barrier, Notify};
 use tokio::task::JoinSet;
 
 use super::paired;
@@ -110,6 +112,11 @@ async fn revoked_meanwhile(programs: &[Program], refresh: &str, round: usize) {
 }
 
 kit::stories! {
+    async fn of_agents_let_into_one_home_at_once_one_stays(world: World) {
+        one_agent_stays(&world, &[Program::of(&world)]).await;
+        world.end().await;
+    }
+
     async fn fifty_at_once_leave_one_line(world: World) {
         weather(&world, &[Program::of(&world)]).await;
         world.end().await;
@@ -174,6 +181,45 @@ kit::stories! {
         }
         broker.stop();
     }
+}
+
+/// Agents that are let into one home at once.
+const AGENTS: usize = 6;
+
+/// Some agents are let into the same home, and all fetch their tokens at once: one stays in it (T8).
+async fn one_agent_stays(world: &World, brokers: &[Program]) {
+    let home = world.owner().add_home("Barn").await.unwrap().to_string();
+    let visitor = &world.owner().visitor;
+    for round in 1..=8 {
+        let (mut polling, all) = (JoinSet::new(), Arc::new(Barrier::new(AGENTS)));
+        let programs = brokers.iter().map(|program| program.elsewhere(100 + round)).cycle();
+        for program in programs.take(AGENTS) {
+            let device = program.device().await;
+            let page = visitor.get("/device").await.unwrap();
+            let code = [("user_code", &*device.text("user_code"))];
+            let page = visitor.submit(&page, "/device", &code).await.unwrap().well().unwrap();
+            let choice = [("home", &*home), ("take_over", &*home), ("decision", "allow")];
+            visitor.submit(&page, "/device", &choice).await.unwrap().well().unwrap();
+            let all = all.clone();
+            polling.spawn(async move {
+                all.wait().await;
+                program.poll(&device.text("device_code")).await
+            });
+        }
+        let answers = polling.join_all().await;
+        assert_eq!(good(&answers).len(), AGENTS, "{answers:?}");
+        let living = "SELECT COUNT(*) FROM oauth_grant WHERE home_id IS NOT NULL AND revoked_at IS NULL";
+        assert_eq!(world.number(living).await, 1, "T8, round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_agents_let_into_one_home_at_two_brokers_one_stays() {
+    let world = World::new(Database::Postgres).await;
+    let twin = world.twin().await;
+    one_agent_stays(&world, &[Program::of(&world), Program::at(&format!("http://{}", twin.address))]).await;
+    twin.stop().await;
+    world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,20 +1,28 @@
 //! Ways in: the tunnel token that a program read opens the way home for as long as the program may, and no longer.
 
+use std::time::Duration;
+
+use agent::tunnel::direct::{Dial, session};
 use kit::http_client;
+use kit::origin::Origin;
 use kit::owner::Owner;
+use kit::until::until;
 use kit::world::World;
 use reqwest::StatusCode;
 use shared::oauth::path;
 use shared::tunnel::DIRECT_PATH;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::program::{Program, Said};
 use crate::people::invited;
+use crate::tunnelling::door::tls;
 
 /// Lets a program into a home: `new` for one that is made for it. It gets its tokens, and the tunnel's.
 async fn let_in(world: &World, program: &Program, owner: &Owner, home: &str) -> (Said, String, String) {
     let device = program.device().await;
     let page = owner.visitor.get(&format!("/device?user_code={}", device.text("user_code"))).await.unwrap();
-    let fields = [("home", home), ("home_name", "Lake House"), ("decision", "allow")];
+    let fields = [("home", home), ("home_name", "Lake House"), ("take_over", home), ("decision", "allow")];
     owner.visitor.submit(&page, "/device", &fields).await.unwrap().well().unwrap();
     let tokens = program.poll(&device.text("device_code")).await;
     assert_eq!(tokens.status, StatusCode::OK, "{tokens:?}");
@@ -53,6 +61,44 @@ kit::stories! {
         program.post(path::REVOKE, &[("token", &first.text("refresh_token"))]).await;
         assert!(!is_good(&world, &mine).await, "what the program read is worth nothing any more");
         assert!(is_good(&world, &others).await, "the other one noticed nothing");
+        world.end().await;
+    }
+
+    async fn what_a_service_reads_outlives_its_hour_and_ends_when_it_is_switched_off(world: World) {
+        let program = Program::of(&world);
+        let (_, home, mine) = let_in(&world, &program, world.owner(), "new").await;
+        let mut service = world.service("smarthome:read smarthome:tunnel").await;
+        let path = format!("/api/smarthome/homes/{home}/tunnel-token");
+        let read = service.get(&path).await.unwrap().1["tunnel_token"].as_str().unwrap().to_owned();
+        let origin = Origin::start().await;
+        let dial = Dial {
+            broker: world.origin().parse().unwrap(),
+            token: read.clone().into(),
+            tls: tls(),
+            origin: origin.url(),
+            stop: CancellationToken::new(),
+        };
+        let mut line = tokio::spawn(async move { session(&dial).await });
+        let url = format!("http://lake-house.{}", world.origin().trim_start_matches("http://"));
+        let is_up = async || world.stranger().get(&format!("{url}/echo")).await.is_ok_and(|page| page.status == StatusCode::OK);
+        until("its line to be up", is_up).await;
+
+        // Its token of the hour lapses and its grant is forgotten; what it opens stands, and it reads the same again.
+        world.clock().turn(Duration::from_secs(3 * 3600));
+        assert_eq!(service.get(&path).await.unwrap().0, StatusCode::UNAUTHORIZED);
+        assert!(is_good(&world, &read).await);
+        service.come_again("smarthome:tunnel").await;
+        assert_eq!(service.get(&path).await.unwrap().1["tunnel_token"], read);
+        assert!(!line.is_finished(), "its line was hung up with its hour");
+
+        world.operator(&["client", "disable", &service.client_id]);
+        assert!(!is_good(&world, &read).await);
+        timeout(Duration::from_secs(6), &mut line).await.expect("its line is hung up").unwrap().ok();
+        world.operator(&["client", "enable", &service.client_id]);
+        assert!(is_good(&world, &read).await);
+        world.operator(&["client", "remove", &service.client_id]);
+        assert!(!is_good(&world, &read).await);
+        assert_eq!(world.number("SELECT COUNT(*) FROM tunnel_token").await, 1, "{mine} alone is left");
         world.end().await;
     }
 

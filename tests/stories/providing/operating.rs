@@ -70,6 +70,40 @@ kit::stories! {
         world.end().await;
     }
 
+    async fn an_id_that_was_given_out_leads_to_its_home_after_the_tunnel_was_made_anew(mut world: World) {
+        let cloudflare = world.move_to_cloudflare().await;
+        let service = world.service(SCOPES).await;
+        let body = json!({"workspace_id": workspace(&service).await, "name": "Lake House", "ha_port": 8123});
+        let (status, made) = post(&service, &body).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        let home: HomeId = made["home_id"].as_i64().unwrap().try_into().unwrap();
+        let path = format!("/api/tunnels/{}", made["tunnel_id"].as_str().unwrap());
+        for tunnel in &mut cloudflare.state().tunnels {
+            tunnel.is_deleted = true;
+        }
+        let anew = within(Duration::from_secs(30), "another tunnel", async || {
+            let (status, token) = service.get(&format!("{path}/token")).await.unwrap();
+            let is_new = status == StatusCode::OK && token["tunnel_id"] != made["tunnel_id"];
+            // Never as if it were not there, not even while it is being made.
+            assert_ne!(status, StatusCode::NOT_FOUND, "{token}");
+            if is_new { Ok(token) } else { Err(token.to_string()) }
+        });
+        let token = anew.await.unwrap();
+        is_whole(&there(&cloudflare, home, "lake-house"), 8123).unwrap();
+        let (status, shown) = service.get(&path).await.unwrap();
+        assert_eq!((status, &shown["tunnel_id"]), (StatusCode::OK, &token["tunnel_id"]), "{shown}");
+        assert_eq!(cloudflare.state().alive().map(|tunnel| tunnel.id.clone()).collect::<Vec<_>>(), [token["tunnel_id"].as_str().unwrap()]);
+
+        assert_eq!(service.ask(Method::DELETE, &path, None).await.unwrap().0, StatusCode::ACCEPTED);
+        let gone = async || match service.get(&path).await.unwrap().0 {
+            StatusCode::NOT_FOUND => Ok(()),
+            status => Err(status),
+        };
+        within(Duration::from_secs(30), "the provider to confirm", gone).await.unwrap();
+        assert!(is_nothing(&there(&cloudflare, home, "lake-house")));
+        world.end().await;
+    }
+
     async fn a_request_that_comes_twice_makes_one_home(world: World) {
         let service = world.service(SCOPES).await;
         let workspace = workspace(&service).await;

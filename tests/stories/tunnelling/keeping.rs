@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use agent::tunnel::cloudflared::Supervisor;
 use agent::tunnel::{Keeper, Status, keep};
 use broker::tunnels::direct::Change;
 use futures_util::FutureExt;
 use http::StatusCode;
+use kit::agents;
 use kit::origin::Origin;
 use shared::secret::Secret;
 use tokio::sync::{broadcast, watch};
@@ -28,8 +30,12 @@ async fn a_lost_tunnel_comes_back_by_itself() {
     let mut changes = door.direct.changes();
     let (stop, freshly) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
     let asked = freshly.clone();
+    let folder = tempfile::tempdir().unwrap();
+    let broker = format!("http://localhost:{}", door.addr.port());
+    let settings = agents::settings(folder.path(), &broker, (origin.url().as_str(), "no token")).unwrap();
+    let supervisor = Supervisor::new(&settings, &tls(), stop.clone(), told.clone()).unwrap();
     let keeping = tokio::spawn(keep(Keeper {
-        broker: format!("http://localhost:{}", door.addr.port()).parse().unwrap(),
+        broker: broker.parse().unwrap(),
         origin: origin.url(),
         tls: tls(),
         stop: stop.clone(),
@@ -39,6 +45,7 @@ async fn a_lost_tunnel_comes_back_by_itself() {
             let token = if asked == 0 { "lkt_rotated".to_owned() } else { format!("lkt_{}", porch()) };
             async move { Ok(Secret::from(token)) }.boxed()
         },
+        supervisor,
         status: told,
     }));
     line_goes(&mut changes, true).await;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use shared::id::{AccountId, GrantId, HomeId, WorkspaceId};
 use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
 use crate::clock::Timestamp;
 use crate::oauth::grant::Approval;
@@ -101,16 +102,27 @@ pub async fn living_among(db: &mut Db, families: &[GrantId], now: Timestamp) -> 
     rows.iter().map(|row| id(row, "id")).collect()
 }
 
-/// The homes of a workspace that a living family of a client is bound to, with the machine of the newest one's
-/// agent where it has said.
+/// The agent that a home has: the newest living family of a client that is bound to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    /// Its machine, where it has said.
+    pub machine: Option<String>,
+    /// When it was paired.
+    pub paired: Timestamp,
+    /// Since when it is connected, at whichever broker, as far as that is written down; none while it is away.
+    pub connected: Option<Timestamp>,
+}
+
+/// The homes of a workspace that a living family of a client is bound to.
 pub async fn bound_homes(
     db: &mut Db,
     client: &str,
     workspace: WorkspaceId,
     now: Timestamp,
-) -> Result<HashMap<HomeId, Option<String>>> {
+) -> Result<HashMap<HomeId, Bound>> {
     let rows = sqlx::query(concat!(
-        "SELECT g.home_id, g.machine FROM home b, ",
+        "SELECT g.home_id, g.machine, g.created_at, (SELECT p.since FROM hop p
+           WHERE p.home_id = b.id AND p.hop = 'agent' AND p.state = 'up') AS connected_at FROM home b, ",
         lives!(),
         " AND b.id = g.home_id AND g.client_id = $1 AND b.workspace_id = $3
           ORDER BY g.created_at, g.id"
@@ -120,8 +132,16 @@ pub async fn bound_homes(
     .bind(workspace.number())
     .fetch_all(db)
     .await?;
+    let bound = |row: &AnyRow| -> Result<Bound> {
+        let connected: Option<i64> = row.try_get("connected_at")?;
+        Ok(Bound {
+            machine: row.try_get::<Option<String>, _>("machine")?.filter(|machine| !machine.is_empty()),
+            paired: moment(row, "created_at")?,
+            connected: connected.map(Timestamp::from_millis),
+        })
+    };
     // Of several the last one counts.
-    rows.iter().map(|row| Ok((id(row, "home_id")?, row.try_get("machine")?))).collect()
+    rows.iter().map(|row| Ok((id(row, "home_id")?, bound(row)?))).collect()
 }
 
 /// Ends the families that an account has taken back by raising its epoch; which.

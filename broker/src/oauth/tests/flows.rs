@@ -265,7 +265,12 @@ async fn a_home_that_goes_takes_its_grants_with_it_and_those_to_come() {
     let home = tokens.json()["home_id"].to_string();
     let device = provider.device().await;
     let code = device.field("user_code");
-    let form = [("user_code", code.as_str()), ("decision", "allow"), ("home", home.as_str())];
+    let form = [
+        ("user_code", code.as_str()),
+        ("decision", "allow"),
+        ("home", home.as_str()),
+        ("take_over", home.as_str()),
+    ];
     provider.submit(&ada, path::DEVICE, &form).await;
     let mut ends = provider.oauth.revoked();
     provider.oauth.revoke_home(home.parse().unwrap()).await.unwrap();

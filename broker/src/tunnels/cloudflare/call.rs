@@ -139,7 +139,7 @@ impl Line {
                 Err(trouble) if left > 0 && trouble.is_hiccup() => trouble,
                 answered => return answered,
             };
-            // Whoever holds a lease counts on one call taking no longer than one answer may.
+            // An answer that was long in failing is not worth another wait.
             if began.elapsed() > self.manners.patience / 4 {
                 return Err(trouble);
             }

@@ -105,9 +105,14 @@ impl Board {
         }
     }
 
-    /// Takes in which homes have a domain at a provider: all of them.
-    pub fn provide(&self, homes: Vec<(HomeId, String)>) {
-        self.inner().provided = homes.into_iter().collect();
+    /// Takes in which homes there are, all of them, and the domain of those at a provider. What another broker has
+    /// deleted is forgotten.
+    pub fn keep(&self, homes: Vec<(HomeId, Option<String>)>) {
+        let there: HashSet<HomeId> = homes.iter().map(|(home, _)| *home).collect();
+        let mut inner = self.inner();
+        inner.rows.retain(|home, _| there.contains(home));
+        inner.waiting.retain(|home, _| there.contains(home));
+        inner.provided = homes.into_iter().filter_map(|(home, domain)| Some((home, domain?))).collect();
     }
 
     /// A home's domain at a provider.

@@ -89,12 +89,10 @@ impl Tunnels {
     /// Forgets what is too old or too much; how much that was.
     pub async fn forget_lapsed(&self) -> Result<u64, Fault> {
         let Parts { store, clock, .. } = &self.0.parts;
-        let ago = |span: Duration| {
-            Timestamp::from_millis(clock.now().millis() - i64::try_from(span.as_millis()).unwrap_or(0))
-        };
+        let now = clock.now();
         let mut tx = store.begin().await?;
-        let gone = rows::forget(&mut tx, ago(KEPT), MOST).await?
-            + rows::forget_brokers(&mut tx, ago(HEARTS)).await?;
+        let gone = rows::forget(&mut tx, now.before(KEPT), MOST).await?
+            + rows::forget_brokers(&mut tx, now.before(HEARTS)).await?;
         tx.commit().await?;
         Ok(gone)
     }

@@ -165,3 +165,37 @@ impl Tunnels {
         Ok(tx.commit().await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_over_when_the_house_answers_and_no_tunnel_is_known_to_be_cut() {
+        let hops = |states: [State; 3]| {
+            let [tunnel, agent, home_assistant] = states;
+            let states = [State::Up, tunnel, agent, home_assistant];
+            let mut states = states.into_iter();
+            Hops(
+                [Which::Provider, Which::Tunnel, Which::Agent, Which::HomeAssistant]
+                    .map(|which| Hop::new(which, states.next().unwrap_or(State::Unknown), None)),
+            )
+        };
+        let (up, down, error, unknown) = (State::Up, State::Down, State::Error, State::Unknown);
+        // A tunnel of which nothing can be known, or that never stood, keeps no outage open.
+        for over in [[up, up, up], [unknown, up, up]] {
+            assert!(is_back(&hops(over)), "{over:?}");
+        }
+        for lasts in [
+            [down, up, up],
+            [error, up, up],
+            [up, unknown, up],
+            [up, down, up],
+            [up, up, unknown],
+            [up, up, down],
+            [up, up, error],
+        ] {
+            assert!(!is_back(&hops(lasts)), "{lasts:?}");
+        }
+    }
+}

@@ -86,7 +86,16 @@ fn provider(facts: &Facts) -> Hop {
     }
 }
 
+/// The tunnel as its provider sees it; why it is so, the agent may know better.
 fn tunnel(facts: &Facts) -> Hop {
+    let hop = provided(facts);
+    match &facts.agent.tunnel_trouble {
+        Some(trouble) => hop.detail(trouble.clone()),
+        None => hop,
+    }
+}
+
+fn provided(facts: &Facts) -> Hop {
     let Some(word) = &facts.provider.tunnel else {
         return match &facts.provider.reachable {
             Ok(()) => {

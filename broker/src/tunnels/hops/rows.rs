@@ -54,10 +54,9 @@ pub async fn of(db: &mut Db, home: HomeId) -> Result<Vec<(HomeId, Row)>> {
     read(&sqlx::query(sql).bind(home.number()).fetch_all(db).await?)
 }
 
-/// The homes with a domain at a provider.
-pub async fn provided(db: &mut Db) -> Result<Vec<(HomeId, String)>> {
-    let sql = "SELECT id AS home_id, domain FROM home WHERE domain IS NOT NULL";
-    let rows = sqlx::query(sql).fetch_all(db).await?;
+/// All homes, with the domain of those at a provider.
+pub async fn homes(db: &mut Db) -> Result<Vec<(HomeId, Option<String>)>> {
+    let rows = sqlx::query("SELECT id AS home_id, domain FROM home").fetch_all(db).await?;
     rows.iter().map(|row| Ok((home(row)?, row.try_get("domain")?))).collect()
 }
 
@@ -184,14 +183,15 @@ pub async fn forget(db: &mut Db, before: Timestamp, most: i64) -> Result<u64> {
     Ok(old + many.bind(most).execute(db).await?.rows_affected())
 }
 
-/// One more beat of this broker's heart; then how often each has beaten.
-pub async fn beat(db: &mut Db, us: i64, count: i64, now: Timestamp) -> Result<Vec<(i64, i64)>> {
+/// One more beat of this broker's heart, and the ids of the keys it knows; then how often each has beaten.
+pub async fn beat(db: &mut Db, us: i64, count: i64, keys: &str, now: Timestamp) -> Result<Vec<(i64, i64)>> {
     sqlx::query(
-        "INSERT INTO broker (id, beat, seen_at) VALUES ($1, $2, $3)
-         ON CONFLICT (id) DO UPDATE SET beat = $2, seen_at = $3",
+        "INSERT INTO broker (id, beat, keys, seen_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (id) DO UPDATE SET beat = $2, keys = $3, seen_at = $4",
     )
     .bind(us)
     .bind(count)
+    .bind(keys)
     .bind(now.millis())
     .execute(&mut *db)
     .await?;

@@ -8,6 +8,7 @@ use tokio::time::advance;
 use super::board::{BEAT, Row};
 use super::judge::{Keeper, Written, judge};
 use super::*;
+use crate::relay::tests::{Quiet, World};
 use crate::relay::{AgentStatus, HomeAssistant};
 
 const T0: Timestamp = Timestamp::from_millis(1_000_000);
@@ -34,6 +35,7 @@ fn well() -> Facts {
         machine: Some("pi".to_owned()),
         version: Some("0.1.0".to_owned()),
         home_assistant: Some(home_assistant(HomeAssistantState::Running)),
+        tunnel_trouble: None,
         last_seen: Some(T1),
         took_over: false,
         is_stopped: false,
@@ -98,6 +100,17 @@ fn each_failure_is_told_of_the_hop_that_fails() {
     }
     let agent = AgentStatus { took_over: true, ..well().agent };
     assert_eq!(told(&Facts { agent, ..well() })[2], ("up", Some("agent_taken_over")));
+}
+
+#[test]
+fn the_agent_says_why_there_is_no_tunnel() {
+    let trouble = Some("there is no cloudflared".to_owned());
+    let agent = AgentStatus { tunnel_trouble: trouble.clone(), ..well().agent };
+    let cut = Facts { agent, provider: nothing().provider, ..written(well(), Keeper::Us) };
+    let hops = judge(&cut);
+    let tunnel = hops.get(Which::Tunnel);
+    assert_eq!((tunnel.state, tunnel.reason), (State::Down, Some(Reason::TunnelNotConnected)));
+    assert_eq!(tunnel.detail, trouble);
 }
 
 #[test]
@@ -285,7 +298,7 @@ async fn only_whoever_holds_a_home_says_that_it_is_away_until_its_heart_stops() 
 
 #[tokio::test]
 async fn what_is_old_or_too_much_is_forgotten() {
-    let world = crate::relay::tests::World::new(|_, _| std::sync::Arc::new(Nothing)).await;
+    let world = World::new(|_, _| std::sync::Arc::new(Quiet)).await;
     let (home, other) = (world.home().await, world.home().await);
     let mut tx = world.store.begin().await.unwrap();
     for number in 0..30_i64 {
@@ -308,14 +321,26 @@ async fn what_is_old_or_too_much_is_forgotten() {
     assert_eq!(next.iter().map(|spell| spell.id).collect::<Vec<_>>(), [24, 23, 22]);
 }
 
-/// Nothing is shared.
-struct Nothing;
-
-impl crate::relay::Shares for Nothing {
-    fn of(
-        &self,
-        _: HomeId,
-    ) -> futures_util::future::BoxFuture<'_, Result<Vec<shared::relay::Watched>, crate::http::Fault>> {
-        Box::pin(async { Ok(Vec::new()) })
+#[tokio::test]
+async fn a_home_that_another_broker_deletes_leaves_the_board() {
+    let world = World::new(|_, _| std::sync::Arc::new(Quiet)).await;
+    let (home, stays) = (world.home().await, world.home().await);
+    let tunnels = Tunnels::for_tests(&world);
+    let away = Hop::new(Which::Agent, State::Down, Reason::AgentGone).since(T1);
+    for home in [home.id, stays.id] {
+        let mut tx = world.store.begin().await.unwrap();
+        assert!(rows::replace(&mut tx, home, &away, 7, None).await.unwrap());
+        tx.commit().await.unwrap();
     }
+    tunnels.remember_hops().await.unwrap();
+    assert_eq!(tunnels.0.board.rows().len(), 2);
+    tunnels.look_at(home.id);
+
+    world.homes.begin_deleting(&home, &crate::audit::Doer::default()).await.unwrap();
+    let mut tx = world.store.begin().await.unwrap();
+    crate::homes::remove(&mut tx, home.id).await.unwrap();
+    tx.commit().await.unwrap();
+    tunnels.remember_hops().await.unwrap();
+    assert_eq!(tunnels.0.board.homes().into_iter().collect::<Vec<_>>(), [stays.id]);
+    assert_eq!(tunnels.0.board.rows().len(), 1, "no incident is opened for a ghost");
 }

@@ -82,9 +82,11 @@ impl Tunnels {
 
     /// Beats, takes in what others wrote, looks at every home, and sees whose owners are to be told.
     async fn round(&self, stop: &CancellationToken, beat: i64) -> Result<(), Fault> {
-        let Parts { store, clock, .. } = &self.0.parts;
+        let Parts { store, clock, vault, .. } = &self.0.parts;
+        // Read anew if its file has changed: whoever rotates keys waits to hear it from every broker.
+        let keys = vault.current().ids().collect::<Vec<_>>().join(" ");
         let mut tx = store.begin().await?;
-        let counts = rows::beat(&mut tx, self.0.board.us, beat, clock.now()).await?;
+        let counts = rows::beat(&mut tx, self.0.board.us, beat, &keys, clock.now()).await?;
         tx.commit().await?;
         self.0.board.listen(counts, clock.now());
         self.refresh().await?;
@@ -95,8 +97,9 @@ impl Tunnels {
     async fn refresh(&self) -> Result<(), Fault> {
         let Parts { store, clock, .. } = &self.0.parts;
         let mut db = store.read().await?;
-        self.0.board.provide(rows::provided(&mut db).await?);
+        // The hops first: of a home that is deleted in between nothing stays.
         self.0.board.put(rows::not_of(&mut db, self.0.board.us).await?, clock.now());
+        self.0.board.keep(rows::homes(&mut db).await?);
         Ok(())
     }
 

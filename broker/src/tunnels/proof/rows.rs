@@ -5,7 +5,7 @@ use sqlx::Row as _;
 
 use super::{Finding, Proof};
 use crate::clock::Timestamp;
-use crate::store::{Db, Result};
+use crate::store::{Db, Failure, Result};
 
 /// Writes down what came of it, in place of what did before.
 pub async fn set(db: &mut Db, home: HomeId, proof: &Proof) -> Result<()> {
@@ -36,4 +36,22 @@ pub async fn find(db: &mut Db, home: HomeId) -> Result<Option<Proof>> {
     let Some(finding) = Finding::ALL.iter().copied().find(|one| one.word() == word) else { return Ok(None) };
     let at = Timestamp::from_millis(row.try_get("proved_at")?);
     Ok(Some(Proof { finding, detail: row.try_get("detail")?, at }))
+}
+
+/// Homes at a provider whose tunnel is made and whose address was never asked, or proved not after `proved`, or asked in
+/// vain not after `failed`; those first that were not asked for the longest time.
+pub async fn due(db: &mut Db, proved: Timestamp, failed: Timestamp) -> Result<Vec<HomeId>> {
+    let rows = sqlx::query(
+        "SELECT h.id FROM home h LEFT JOIN proof p ON p.home_id = h.id
+         WHERE h.domain IS NOT NULL AND h.state = 'active' AND (p.proved_at IS NULL OR p.proved_at <= $1
+             OR (p.finding <> $2 AND p.proved_at <= $3))
+         ORDER BY COALESCE(p.proved_at, 0), h.id",
+    )
+    .bind(proved.millis())
+    .bind(Finding::Proved.word())
+    .bind(failed.millis())
+    .fetch_all(db)
+    .await?;
+    let odd = |_| Failure::Decode("a home's id is out of range".into());
+    rows.iter().map(|row| row.try_get::<i64, _>("id")?.try_into().map_err(odd)).collect()
 }

@@ -1,8 +1,12 @@
 //! What each answer proves; the stories tell it with a real Home Assistant.
 
 use http::HeaderName;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::*;
+use crate::relay::tests::{Quiet, World};
 
 fn judged(status: u16, headers: &[(&'static str, &str)], body: &str) -> Option<(Finding, String)> {
     let at: Url = "https://lake.homes.example/".parse().unwrap();
@@ -82,4 +86,30 @@ fn a_nonce_counts_at_its_own_home_and_no_other_is_carried_on() {
     assert_eq!(meet(ours, "a visitor's own"), (false, false));
     assert_eq!(meet(other, "known"), (false, false));
     assert_eq!(meet(ours, "known"), (true, true));
+}
+
+#[tokio::test]
+async fn so_many_addresses_are_asked_at_once_and_the_others_wait() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+    let world = World::at(&at, |_, _| Arc::new(Quiet)).await;
+    let tunnels = Tunnels::for_tests(&world);
+    let mut proofs = JoinSet::new();
+    for _ in 0..AT_ONCE + 3 {
+        let (home, tunnels) = (world.home().await, tunnels.clone());
+        proofs.spawn(async move { tunnels.prove(&home).await.unwrap().finding });
+    }
+    let mut asked = Vec::new();
+    for _ in 0..AT_ONCE {
+        asked.push(timeout(PATIENCE, listener.accept()).await.expect("a request").unwrap().0);
+    }
+    assert!(timeout(Duration::from_millis(300), listener.accept()).await.is_err(), "one more is asked");
+    // Whoever is answered makes room for the next.
+    for _ in 0..3 {
+        drop(asked.pop());
+        timeout(PATIENCE, proofs.join_next()).await.expect("a finding");
+        asked.push(timeout(PATIENCE, listener.accept()).await.expect("the next").unwrap().0);
+    }
+    asked.clear();
+    assert!(proofs.join_all().await.into_iter().all(|finding| finding == Finding::Unreachable));
 }

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use shared::id::HomeId;
 use shared::secret::Secret;
+use tokio::time::{Instant, sleep};
+use tracing::warn;
 
 use super::{Account, Inner, place, rows};
 use crate::chance;
-use crate::homes::{Home, Wrong};
+use crate::homes::{Home, State, Wrong};
 use crate::store::{self, Failure};
 use crate::tunnels::cloudflare::Trouble;
 
@@ -87,10 +90,18 @@ pub struct Job<'a> {
 
 impl<'a> Job<'a> {
     /// The work on a leased home; none when the home is gone.
-    pub async fn take(inner: &'a Inner, id: shared::id::HomeId, lease: i64) -> store::Result<Option<Self>> {
+    pub async fn take(inner: &'a Inner, id: HomeId, lease: i64) -> store::Result<Option<Self>> {
         let home = inner.homes.any(id).await?;
         let made = rows::find(&mut *inner.store.read().await?, id).await?;
         Ok(home.zip(made).map(|(home, made)| Self { inner, home, lease, begun: made.steps(), made }))
+    }
+
+    /// Makes what is there like what is wanted.
+    pub async fn run(&mut self) -> Result<(), Stuck> {
+        match self.home.state {
+            State::Deleting => self.unmake().await,
+            _ => self.make().await,
+        }
     }
 
     /// How often it was tried since the last step forward.
@@ -117,7 +128,8 @@ impl<'a> Job<'a> {
     /// Writes down what there is now, and keeps the lease.
     pub async fn save(&self) -> Result<(), Stuck> {
         let mut tx = self.inner.store.begin().await?;
-        let is_ours = rows::save(&mut tx, self.home.id, self.lease, &self.made, self.inner.until()).await?;
+        let until = self.inner.until(&mut tx).await?;
+        let is_ours = rows::save(&mut tx, self.home.id, self.lease, &self.made, until).await?;
         tx.commit().await?;
         if is_ours { Ok(()) } else { Err(Stuck::Lost) }
     }
@@ -125,7 +137,8 @@ impl<'a> Job<'a> {
     /// Keeps the lease before one more call.
     pub async fn keep(&self) -> Result<(), Stuck> {
         let mut tx = self.inner.store.begin().await?;
-        let is_ours = rows::keep(&mut tx, self.home.id, self.lease, self.inner.until()).await?;
+        let until = self.inner.until(&mut tx).await?;
+        let is_ours = rows::keep(&mut tx, self.home.id, self.lease, until).await?;
         tx.commit().await?;
         if is_ours { Ok(()) } else { Err(Stuck::Lost) }
     }
@@ -150,6 +163,27 @@ impl<'a> Job<'a> {
         tx.commit().await?;
         (self.made.has_token, self.made.secret.1) = (sealed.is_some(), secret);
         if is_ours { Ok(()) } else { Err(Stuck::Lost) }
+    }
+}
+
+impl Inner {
+    /// Keeps a lease for as long as the work under it takes, however long that waits in line; ends when it is lost.
+    pub(super) async fn keep_lease(&self, home: HomeId, lease: i64) {
+        let mut kept = Instant::now();
+        while kept.elapsed() < self.lease {
+            sleep(self.lease / 4).await;
+            let keeping = async {
+                let mut tx = self.store.begin().await?;
+                let until = self.until(&mut tx).await?;
+                let is_ours = rows::keep(&mut tx, home, lease, until).await?;
+                tx.commit().await.map(|()| is_ours)
+            };
+            match keeping.await {
+                Ok(true) => kept = Instant::now(),
+                Ok(false) => return,
+                Err(failure) => warn!(home.id = %home, "keep the work on a home's tunnel: {failure}"),
+            }
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The rows of tunnels at Cloudflare: what there is of each, who is at work on it, and when to try again.
 //!
 //! What is *wanted* stands in the home's own row (that it is there, its port) and in `secret_wanted`; what is
-//! *made* stands here. A lease says who is at work: whoever has lost it changes nothing any more.
+//! *made* stands here. A lease says who is at work: whoever has lost it changes nothing any more. When it runs out is
+//! told by [everybody's time](crate::store::Store::everybodys_time), all else by this machine's.
 
 use shared::id::{GrantId, HomeId};
 use sqlx::Row as _;
@@ -86,13 +87,13 @@ pub const UNSETTLED: &str = "(t.is_settled = 0 OR h.state = 'deleting' OR h.ha_p
     OR t.secret_wanted <> t.secret_made)";
 
 /// Homes that have work to do now and nobody at it.
-pub async fn due(db: &mut Db, now: Timestamp, most: i64) -> Result<Vec<HomeId>> {
+pub async fn due(db: &mut Db, now: Timestamp, everybodys: Timestamp, most: i64) -> Result<Vec<HomeId>> {
     let sql = format!(
         "SELECT t.home_id FROM cloudflare_tunnel t JOIN home h ON h.id = t.home_id
-         WHERE t.due_at <= $1 AND t.leased_until <= $1 AND {UNSETTLED} ORDER BY t.due_at, t.home_id LIMIT $2"
+         WHERE t.due_at <= $1 AND t.leased_until <= $2 AND {UNSETTLED} ORDER BY t.due_at, t.home_id LIMIT $3"
     );
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now.millis()).bind(most).fetch_all(db).await?;
-    rows.iter().map(home).collect()
+    let due = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now.millis()).bind(everybodys.millis()).bind(most);
+    due.fetch_all(db).await?.iter().map(home).collect()
 }
 
 /// When the next home has work to do, whoever is at it now.
@@ -105,17 +106,28 @@ pub async fn next_due(db: &mut Db) -> Result<Option<Timestamp>> {
     Ok(row.try_get::<Option<i64>, _>("due")?.map(Timestamp::from_millis))
 }
 
+/// A lease that is taken.
+pub struct Lease {
+    /// Its number: nobody else's.
+    pub number: i64,
+    /// Everybody's time.
+    pub everybodys: Timestamp,
+    /// When it runs out, by everybody's time.
+    pub until: Timestamp,
+}
+
 /// Takes the work on a home; false when somebody else is at it.
-pub async fn lease(db: &mut Db, id: HomeId, lease: i64, now: Timestamp, until: Timestamp) -> Result<bool> {
+pub async fn lease(db: &mut Db, id: HomeId, lease: &Lease, now: Timestamp) -> Result<bool> {
     let done = sqlx::query(
         "UPDATE cloudflare_tunnel SET lease = $2, leased_until = $4, tries = CASE is_settled WHEN 0 THEN tries ELSE 0 END,
              since = CASE is_settled WHEN 0 THEN since ELSE $3 END, is_settled = 0
-         WHERE home_id = $1 AND leased_until <= $3",
+         WHERE home_id = $1 AND leased_until <= $5",
     )
     .bind(id.number())
-    .bind(lease)
+    .bind(lease.number)
     .bind(now.millis())
-    .bind(until.millis())
+    .bind(lease.until.millis())
+    .bind(lease.everybodys.millis())
     .execute(db)
     .await?;
     Ok(done.rows_affected() > 0)
@@ -180,9 +192,26 @@ pub async fn save(db: &mut Db, id: HomeId, lease: i64, made: &Made, until: Times
     .bind(made.record.as_deref())
     .bind(until.millis())
     .bind(i64::from(made.unmade))
-    .execute(db)
+    .execute(&mut *db)
     .await?;
-    Ok(done.rows_affected() > 0)
+    let is_ours = done.rows_affected() > 0;
+    if let Some(tunnel) = made.tunnel.as_deref().filter(|_| is_ours) {
+        know(db, id, tunnel).await?;
+    }
+    Ok(is_ours)
+}
+
+/// Notes the id of a home's tunnel: a program that was told it finds the home by it for as long as there is the home,
+/// whatever becomes of that tunnel.
+async fn know(db: &mut Db, id: HomeId, tunnel: &str) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO cloudflare_tunnel_id (tunnel_id, home_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+    )
+    .bind(tunnel)
+    .bind(id.number())
+    .execute(db)
+    .await
+    .map(drop)
 }
 
 /// Writes down a token, and which secret it holds; none when the tunnel it opened is gone.
@@ -279,9 +308,9 @@ pub async fn token(db: &mut Db, id: HomeId) -> Result<Option<(String, Vec<u8>)>>
     row.map(|row| Ok((row.try_get("tunnel_id")?, row.try_get("token_sealed")?))).transpose()
 }
 
-/// The home whose tunnel has this id.
+/// The home whose tunnel has this id, or once had it.
 pub async fn by_tunnel(db: &mut Db, tunnel: &str) -> Result<Option<HomeId>> {
-    let row = sqlx::query("SELECT home_id FROM cloudflare_tunnel WHERE tunnel_id = $1")
+    let row = sqlx::query("SELECT home_id FROM cloudflare_tunnel_id WHERE tunnel_id = $1")
         .bind(tunnel)
         .fetch_optional(db)
         .await?;
@@ -340,3 +369,6 @@ pub async fn forget_readers(db: &mut Db, id: HomeId) -> Result<bool> {
     let sql = "DELETE FROM tunnel_reader WHERE home_id = $1";
     Ok(sqlx::query(sql).bind(id.number()).execute(db).await?.rows_affected() > 0)
 }
+
+#[cfg(test)]
+mod tests;

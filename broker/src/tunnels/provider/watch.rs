@@ -13,7 +13,6 @@ use super::found::{self, Settled, home_of, missing};
 use super::rows;
 use super::{Account, Provider};
 use crate::clock::Timestamp;
-use crate::homes::Home;
 use crate::http::Fault;
 use crate::store;
 use crate::tunnels::cloudflare::{Connector, Record, Trouble, Tunnel, points_at};
@@ -22,8 +21,6 @@ use crate::tunnels::cloudflare::{Connector, Record, Trouble, Tunnel, points_at};
 const LOOK: Duration = Duration::from_secs(10);
 /// How often all records are: they change only when somebody changes them by hand.
 const RECORDS: Duration = Duration::from_secs(300);
-/// How long a tunnel's connectors are remembered (T5).
-const REMEMBERED: Duration = Duration::from_secs(30);
 
 /// Whether the API of a domain answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +114,7 @@ impl Provider {
         Ok(settled)
     }
 
-    fn reached(&self, account: &Account, trouble: Option<&Trouble>) {
+    pub(super) fn reached(&self, account: &Account, trouble: Option<&Trouble>) {
         let trouble = trouble.map(Trouble::to_string);
         let mut reach = account.reach.lock().unwrap_or_else(PoisonError::into_inner);
         if reach.trouble.is_some() != trouble.is_some() || !reach.asked {
@@ -169,26 +166,6 @@ impl Provider {
         self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&home).cloned()
     }
 
-    /// A home's tunnel as it is now: asked for, unless it was in the last 30 s. Where the provider does not answer,
-    /// as it was last seen.
-    pub async fn ask(&self, home: &Home) -> Option<Seen> {
-        let seen = self.seen(home.id)?;
-        let now = self.0.clock.now();
-        if seen.connectors.as_ref().is_some_and(|(at, _)| now.since(*at) < REMEMBERED) {
-            return Some(seen);
-        }
-        let account = self.0.ours.account(home.domain.as_deref()?)?;
-        let connectors = account.api.connectors(&seen.tunnel).await;
-        self.reached(account, connectors.as_ref().err().filter(|trouble| trouble.passes()));
-        if let Ok(connectors) = connectors {
-            let mut all = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(known) = all.get_mut(&home.id).filter(|known| known.tunnel == seen.tunnel) {
-                known.connectors = Some((now, connectors));
-            }
-        }
-        self.seen(home.id)
-    }
-
     /// Whoever read a token and may not hold it any more still could: the secret is made anew.
     async fn look_at_readers(&self) -> Result<(), Fault> {
         let readers = rows::readers(&mut *self.0.store.read().await?).await?;
@@ -211,3 +188,6 @@ impl Provider {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
