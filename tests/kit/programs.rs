@@ -112,7 +112,7 @@ pub fn agent(settings: &agent::config::Settings, folder: &Path) -> Result<Proces
     Process::start("the agent", &mut command, &folder.join("agent.log"), Signal::SIGTERM)
 }
 
-/// Like [`agent`], as systemd would start it: told where to say how it is, and how long it may be silent.
+/// Like [`fn@agent`], as systemd would start it: told where to say how it is, and how long it may be silent.
 ///
 /// # Errors
 /// Like [`fn@broker`].
