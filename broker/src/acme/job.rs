@@ -158,7 +158,7 @@ impl Job<'_> {
 
     fn key(&self, sealed: &[u8]) -> Result<KeyPair> {
         let opened = self.inner.vault.unseal(sealed, place("order_key_sealed"));
-        let key = opened.and_then(|pem| Ok(KeyPair::from_pem(pem.expose())?));
+        let key = opened.map_err(anyhow::Error::from).and_then(|pem| Ok(KeyPair::from_pem(pem.expose())?));
         key.context("the key of the certificate that is ordered").map_err(Stuck::Key)
     }
 
