@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::http::certificate;
 use crate::store::{self, Store};
-use crate::vault::{Place, Vault};
+use crate::vault::{Closed, Place, Vault};
 pub use examine::{examine, shown};
 use job::Job;
 use rows::{Again, Row};
@@ -200,8 +200,9 @@ impl Acme {
         let Some((_, chain, sealed)) = row.made.as_ref().filter(|_| row.version != self.used) else { return };
         // Once is enough to say what is wrong with it.
         self.used = row.version;
-        let key = self.inner.vault.unseal(sealed, place("key_sealed")).map_err(anyhow::Error::from);
-        let fit = key.and_then(|key| Ok(certificate::fit(chain.as_bytes(), key.expose().as_bytes())?));
+        let key = self.inner.vault.unseal(sealed, place("key_sealed"));
+        let fit = key.map_err(anyhow::Error::from);
+        let fit = fit.and_then(|key| Ok(certificate::fit(chain.as_bytes(), key.expose().as_bytes())?));
         let (acceptor, shown) = match fit {
             Ok(fit) => fit,
             Err(err) => return error!("the certificate in the database cannot be used: {err:#}"),
@@ -231,9 +232,11 @@ impl Inner {
         self.row().await
     }
 
-    /// Whether there is no certificate of whom and for what is wanted, or it is time for another.
+    /// Whether there is no certificate of whom and for what is wanted, it cannot be used any more, or it is time for
+    /// another.
     fn is_due(&self, row: &Row) -> bool {
-        let as_wanted = row.made.as_ref().is_some_and(|(of, ..)| *of == self.of);
+        let opens = |sealed| !matches!(self.vault.unseal(sealed, place("key_sealed")), Err(Closed::Altered { .. }));
+        let as_wanted = row.made.as_ref().is_some_and(|(of, _, sealed)| *of == self.of && opens(sealed));
         !as_wanted || row.renew_at <= self.clock.now()
     }
 

@@ -60,6 +60,7 @@ impl fmt::Display for Unreadable {
             "totp" => {
                 "its owner gets in again after `latchkey-broker user reset-password EMAIL --remove-second-factors`"
             }
+            "certificate" => "another one is ordered by itself",
             _ => "renewing the tunnel's token on the home's page makes another",
         };
         write!(f, "{}; {help}", self.why)

@@ -12,10 +12,13 @@ mod say;
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::programs;
@@ -176,10 +179,20 @@ impl Connector {
 
     /// The process ids of those that run.
     pub fn running(&self) -> Vec<u32> {
-        self.starts()
-            .into_iter()
-            .map(|start| start.pid)
-            .filter(|pid| crate::process::is_running(*pid))
-            .collect()
+        // The number may be somebody else's by now; of one that has ended nothing is to be read.
+        let is_ours = |pid: &u32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.starts_with(self.program.as_os_str().as_bytes())
+        };
+        self.starts().into_iter().map(|start| start.pid).filter(is_ours).collect()
+    }
+}
+
+impl Drop for Connector {
+    /// None of them outlives its story, not even where the story shows that one does.
+    fn drop(&mut self) {
+        for pid in self.running().into_iter().filter_map(|pid| i32::try_from(pid).ok()) {
+            _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
     }
 }

@@ -134,12 +134,6 @@ impl Drop for Process {
     }
 }
 
-/// Whether a process is there and has not ended.
-pub fn is_running(id: u32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
-}
-
 /// The full path of a program on `PATH`.
 pub fn which(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
@@ -166,6 +160,11 @@ mod tests {
 
     fn shell(script: &str, log: &Path) -> Process {
         Process::start("a shell", Command::new("sh").args(["-c", script]), log, Signal::SIGTERM).unwrap()
+    }
+
+    fn is_running(id: u32) -> bool {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
     }
 
     /// Starts a shell that starts a grandchild, and gives both ids.

@@ -27,9 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A home at Cloudflare with a paired agent that does not run yet, and a web server where Home Assistant would be.
 struct Scene {
+    // First, while its folder is there.
+    connector: Connector,
     world: World,
     cloudflare: Cloudflare,
-    connector: Connector,
     origin: Origin,
     settings: Settings,
     home: HomeId,

@@ -24,6 +24,7 @@ use super::{Inner, place};
 use crate::chance;
 use crate::http::certificate;
 use crate::store;
+use crate::vault::Closed;
 
 /// A CA takes seconds; after so long the attempt is given up, and a later one goes on with the order.
 const POLLING: RetryPolicy = RetryPolicy::new()
@@ -98,9 +99,10 @@ impl Job<'_> {
         let Inner { vault, given, .. } = self.inner;
         let directory = given.directory.as_str();
         let here = place("account_sealed");
-        let (key, pkcs8) = match &self.row.account {
-            Some((of, sealed)) if of == directory => {
-                let pkcs8 = vault.unseal(sealed, here).context("the account's key").map_err(Stuck::Key)?;
+        let known = self.row.account.as_ref().filter(|(of, _)| of == directory);
+        let (key, pkcs8) = match known.map(|(_, sealed)| vault.unseal(sealed, here)) {
+            Some(Err(closed @ Closed::NoKey { .. })) => return Err(Stuck::Key(closed.into())),
+            Some(Ok(pkcs8)) => {
                 let pkcs8 = BASE64_STANDARD
                     .decode(pkcs8.expose())
                     .context("the account's key")
@@ -108,7 +110,8 @@ impl Job<'_> {
                 let pkcs8 = PrivatePkcs8KeyDer::from(pkcs8);
                 (Key::from_pkcs8_der(pkcs8.clone_key())?, pkcs8)
             }
-            _ => {
+            // An account more costs nothing; one whose key was altered is of no use to anybody.
+            None | Some(Err(Closed::Altered { .. })) => {
                 let (key, pkcs8) = Key::generate_pkcs8()?;
                 let sealed = Secret::from(BASE64_STANDARD.encode(pkcs8.secret_pkcs8_der()));
                 let sealed = vault.seal(&sealed, here);

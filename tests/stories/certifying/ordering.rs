@@ -100,6 +100,19 @@ fn line(said: &str, what: &str) -> String {
 }
 
 kit::stories! {
+    async fn what_was_altered_in_the_database_is_ordered_anew(mut world: World) {
+        let stage = Stage::new().await;
+        stage.begin(&mut world).await;
+        let port = world.address().port();
+        let first = stage.until_other(port, &[]).await;
+        let alter = "UPDATE certificate SET key_sealed = substr(key_sealed, 1, 90),
+             account_sealed = substr(account_sealed, 1, 90) RETURNING id";
+        world.number(alter).await;
+        stage.until_other(port, &first).await;
+        stage.until_tidy().await;
+        world.end().await;
+    }
+
     async fn a_first_certificate_covers_broker_and_homes_and_outlives_a_restart(mut world: World) {
         let stage = Stage::new().await;
         stage.pebble.front.act("order-plz", Act::Hold(When::Before), 1);

@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use super::*;
 
 struct Stage {
-    cloudflare: Cloudflare,
     connector: Connector,
+    cloudflare: Cloudflare,
     folder: TempDir,
 }
 
