@@ -235,7 +235,8 @@ impl Inner {
     /// Whether there is no certificate of whom and for what is wanted, it cannot be used any more, or it is time for
     /// another.
     fn is_due(&self, row: &Row) -> bool {
-        let opens = |sealed| !matches!(self.vault.unseal(sealed, place("key_sealed")), Err(Closed::Altered { .. }));
+        let opens =
+            |sealed| !matches!(self.vault.unseal(sealed, place("key_sealed")), Err(Closed::Altered { .. }));
         let as_wanted = row.made.as_ref().is_some_and(|(of, _, sealed)| *of == self.of && opens(sealed));
         !as_wanted || row.renew_at <= self.clock.now()
     }
