@@ -19,13 +19,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::chance;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::config;
 use crate::http::certificate;
 use crate::store::{self, Store};
@@ -136,12 +136,13 @@ impl Acme {
         self.take_up(&row);
         let now = self.inner.clock.now();
         let has_work = self.inner.is_due(&row) || !row.records.is_empty();
-        if !has_work || row.due_at > now || row.leased_until > now {
+        if !has_work || row.due_at > now {
             return Ok(());
         }
         let lease = (chance::bits() >> 1) as i64;
         let mut tx = self.inner.store.begin().await?;
-        let is_ours = rows::lease(&mut tx, lease, now, now.after(LEASE)).await?;
+        let everybodys = self.inner.store.everybodys_time(&mut tx, now).await?;
+        let is_ours = rows::lease(&mut tx, lease, everybodys, everybodys.after(LEASE)).await?;
         let row = rows::find(&mut tx).await?;
         tx.commit().await?;
         if is_ours {
@@ -175,7 +176,7 @@ impl Acme {
                 // What stays is removed at the next start.
                 _ = timeout(TIDYING, job.clean()).await;
                 let mut tx = self.inner.store.begin().await?;
-                rows::keep(&mut tx, lease, now).await?;
+                rows::give_up(&mut tx, lease).await?;
                 return tx.commit().await.map(|()| None);
             }
             Err(stuck) => stuck,
@@ -234,30 +235,32 @@ impl Inner {
     /// Whether there is no certificate of whom and for what is wanted, it cannot be used any more, or it is time for
     /// another.
     fn is_due(&self, row: &Row) -> bool {
-        let opens = |sealed| !matches!(self.vault.unseal(sealed, place("key_sealed")), Err(Closed::Altered { .. }));
+        let opens =
+            |sealed| !matches!(self.vault.unseal(sealed, place("key_sealed")), Err(Closed::Altered { .. }));
         let as_wanted = row.made.as_ref().is_some_and(|(of, _, sealed)| *of == self.of && opens(sealed));
         !as_wanted || row.renew_at <= self.clock.now()
     }
 
     /// Keeps the lease for ever; comes back when it is lost.
     async fn beat(&self, lease: i64) {
-        let mut until = self.clock.now().after(LEASE);
+        let mut until = Instant::now() + LEASE;
         loop {
             sleep(BEAT).await;
-            let now = self.clock.now();
-            match self.keep(lease, now).await {
-                Ok(true) => until = now.after(LEASE),
+            let asked = Instant::now();
+            match self.keep(lease).await {
+                Ok(true) => until = asked + LEASE,
                 Ok(false) => return,
                 // Somebody else takes it when it has run out.
-                Err(_) if now >= until => return,
+                Err(_) if Instant::now() >= until => return,
                 Err(failure) => debug!("keep the lease on the certificate: {failure}"),
             }
         }
     }
 
-    async fn keep(&self, lease: i64, now: Timestamp) -> store::Result<bool> {
+    async fn keep(&self, lease: i64) -> store::Result<bool> {
         let mut tx = self.store.begin().await?;
-        let is_ours = rows::keep(&mut tx, lease, now.after(LEASE)).await?;
+        let everybodys = self.store.everybodys_time(&mut tx, self.clock.now()).await?;
+        let is_ours = rows::keep(&mut tx, lease, everybodys.after(LEASE)).await?;
         tx.commit().await?;
         Ok(is_ours)
     }

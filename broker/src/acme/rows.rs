@@ -1,6 +1,7 @@
 //! The one row of the certificate that is ordered: what is in use, what is under way, who is at work on it.
 //!
-//! Whoever has lost the lease changes nothing any more.
+//! Whoever has lost the lease changes nothing any more. When it runs out is told by
+//! [everybody's time](crate::store::Store::everybodys_time), all else by this machine's.
 
 use sqlx::Row as _;
 
@@ -31,8 +32,6 @@ pub struct Row {
     pub tries: u32,
     /// Why the last attempt failed, and since when none went well.
     pub trouble: Option<(String, Timestamp)>,
-    /// Until then somebody is at work on it.
-    pub leased_until: Timestamp,
 }
 
 fn odd<E: std::fmt::Display>(err: E) -> Failure {
@@ -43,7 +42,7 @@ fn odd<E: std::fmt::Display>(err: E) -> Failure {
 pub async fn find(db: &mut Db) -> Result<Row> {
     let row = sqlx::query(
         "SELECT account_of, account_sealed, contact, order_of, order_url, order_key_sealed, records, made_of, chain,
-             key_sealed, renew_at, version, due_at, tries, trouble, trouble_since, leased_until
+             key_sealed, renew_at, version, due_at, tries, trouble, trouble_since
          FROM certificate WHERE id = 1",
     )
     .fetch_one(db)
@@ -70,7 +69,6 @@ pub async fn find(db: &mut Db) -> Result<Row> {
         due_at: moment("due_at")?,
         tries: u32::try_from(row.try_get::<i64, _>("tries")?).map_err(odd)?,
         trouble: text("trouble")?.zip(since),
-        leased_until: moment("leased_until")?,
     })
 }
 
@@ -90,19 +88,19 @@ pub async fn begin(db: &mut Db, is_alone: bool, now: Timestamp) -> Result<()> {
 }
 
 /// Takes the work; false when somebody else is at it.
-pub async fn lease(db: &mut Db, lease: i64, now: Timestamp, until: Timestamp) -> Result<bool> {
+pub async fn lease(db: &mut Db, lease: i64, everybodys: Timestamp, until: Timestamp) -> Result<bool> {
     let done = sqlx::query(
         "UPDATE certificate SET lease = $1, leased_until = $3 WHERE id = 1 AND leased_until <= $2",
     )
     .bind(lease)
-    .bind(now.millis())
+    .bind(everybodys.millis())
     .bind(until.millis())
     .execute(db)
     .await?;
     Ok(done.rows_affected() > 0)
 }
 
-/// Keeps the work, or with a moment that has passed gives it up; false when it was lost.
+/// Keeps the work; false when it was lost.
 pub async fn keep(db: &mut Db, lease: i64, until: Timestamp) -> Result<bool> {
     let done = sqlx::query("UPDATE certificate SET leased_until = $2 WHERE id = 1 AND lease = $1")
         .bind(lease)
@@ -110,6 +108,12 @@ pub async fn keep(db: &mut Db, lease: i64, until: Timestamp) -> Result<bool> {
         .execute(db)
         .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Gives up the work in the middle; somebody may go on with it at once.
+pub async fn give_up(db: &mut Db, lease: i64) -> Result<()> {
+    let sql = "UPDATE certificate SET leased_until = 0 WHERE id = 1 AND lease = $1";
+    sqlx::query(sql).bind(lease).execute(db).await.map(drop)
 }
 
 /// Writes down the account's key, before the CA hears of it.
