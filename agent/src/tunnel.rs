@@ -5,6 +5,7 @@
 pub mod cloudflared;
 pub mod direct;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +99,7 @@ where
         let wait = match (lost.downcast_ref(), lost.downcast_ref()) {
             (Some(DialError::TakenOver), _) => STAND_BACK,
             (_, Some(CloudError::Refused { .. })) => NOT_OURS,
+            _ if by_program.is_some_and(cloudflared::Lost::is_breach) => keeper.supervisor.longest_wait(),
             _ if by_program.is_some() => starts.after(held),
             _ => waits.next(),
         };
@@ -154,10 +156,16 @@ where
             stop: self.stop.clone(),
         };
         let line = direct::connect(&dial).await?;
+        let greeted = line.greeted();
+        let mut serving = pin!(line.serve());
+        tokio::select! {
+            ended = &mut serving => return Ok(ended?),
+            () = greeted.cancelled() => {}
+        }
         info!(broker = %self.broker, "the tunnel is up");
         *up = Some(Instant::now());
         self.status.send_replace(Status::Connected);
-        Ok(line.serve().await?)
+        Ok(serving.await?)
     }
 }
 

@@ -9,6 +9,7 @@ use agent::app::{Agent, How, Status};
 use agent::config::cloudflared::Cloudflared;
 use agent::config::{Keeping, Settings};
 use anyhow::{Context, Result, ensure};
+use reqwest::StatusCode;
 use shared::relay::HomeAssistantState;
 use shared::secret::Secret;
 use url::Url;
@@ -70,13 +71,21 @@ where
     paired.with_context(|| format!("pair the agent; it said:\n{}", paper.text()))
 }
 
-/// Starts a paired agent and waits until it has both the broker and Home Assistant.
+/// Starts a paired agent and waits until it has both the broker and Home Assistant, and visitors reach it.
 ///
 /// # Errors
 /// When it is not paired, or has not both within half a minute; its status is in the text.
 pub async fn start(settings: Settings) -> Result<Agent> {
     let agent = Agent::start(settings).await?;
-    until_online(&agent).await?;
+    let url = until_online(&agent).await?.url;
+    // The broker has the line when it has read the answer to its hello, a moment after the agent has given it.
+    let http = crate::http_client();
+    let reached = within(Duration::from_secs(10), "visitors to reach the home", || async {
+        let answer = http.get(url.as_deref().unwrap_or_default()).send().await;
+        // An address that is none here (of Cloudflare, or behind TLS with a CA of its own) is another's to ask.
+        answer.map_or(true, |answer| answer.status() != StatusCode::SERVICE_UNAVAILABLE)
+    });
+    reached.await?;
     Ok(agent)
 }
 

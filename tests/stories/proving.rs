@@ -79,10 +79,11 @@ kit::stories! {
             let settings = Settings { home_assistant: origin, ..world.agent_settings() };
             let agent = Agent::start(settings).await.unwrap();
             // The agent knows of its line a moment before the broker does.
-            let found = until("the address to be asked over the line", || async {
-                Some(check(&world, home).await.0).filter(|found| found != "no_tunnel")
-            });
-            assert_eq!(found.await, finding);
+            until("the broker to have the line", || async {
+                told(&world, home).await.is_ok_and(|told| told["tunnel_status"] == "connected")
+            })
+            .await;
+            assert_eq!(check(&world, home).await.0, finding);
             agent.stop().await.unwrap();
         }
         world.end().await;
@@ -101,8 +102,8 @@ async fn until_found(world: &World, home: HomeId) -> (String, String) {
     until("the home's address to have been asked", || found(world, home)).await
 }
 
-/// What the JSON route says.
-async fn found(world: &World, home: HomeId) -> Result<(String, String)> {
+/// What the JSON route says of the home.
+async fn told(world: &World, home: HomeId) -> Result<Value> {
     let token = {
         let folder = tempfile::tempdir()?;
         std::fs::copy(
@@ -113,9 +114,15 @@ async fn found(world: &World, home: HomeId) -> Result<(String, String)> {
         memory.recall().pairing.and_then(|pairing| pairing.access).context("no token")?.token
     };
     let asked = kit::http_client().get(format!("{}/api/smarthome/homes/{home}", world.origin()));
-    let answer: Value = asked.bearer_auth(token.expose()).send().await?.json().await?;
-    let proof = &answer["home"]["proof"];
-    ensure!(proof["at"].as_i64().is_some_and(|at| at > 1_700_000_000_000), "{answer}");
+    let mut answer: Value = asked.bearer_auth(token.expose()).send().await?.json().await?;
+    Ok(answer["home"].take())
+}
+
+/// And of what asking its address came to.
+async fn found(world: &World, home: HomeId) -> Result<(String, String)> {
+    let home = told(world, home).await?;
+    let proof = &home["proof"];
+    ensure!(proof["at"].as_i64().is_some_and(|at| at > 1_700_000_000_000), "{home}");
     assert_eq!(proof["is_proved"].as_bool(), Some(proof["finding"] == "proved"));
     let text = |name: &str| proof[name].as_str().map(str::to_owned).context("a text");
     Ok((text("finding")?, text("detail")?))

@@ -103,7 +103,7 @@ pub async fn session(dial: &Dial) -> Result<(), DialError> {
     connect(dial).await?.serve().await
 }
 
-/// Dials; the line is up when this returns, but nobody serves it yet.
+/// Dials; nobody serves the line yet when this returns.
 pub async fn connect(dial: &Dial) -> Result<Established, DialError> {
     let remote =
         Remote::of(&dial.broker, &dial.tls).ok_or_else(|| DialError::Address(dial.broker.clone()))?;
@@ -115,7 +115,7 @@ pub async fn connect(dial: &Dial) -> Result<Established, DialError> {
         ask_for_upgrade(request, io).await
     };
     let io = timeout(DIALLING, upgrading).await.map_err(|_| DialError::Silent)??;
-    Ok(Established { io, origin, stop: dial.stop.clone() })
+    Ok(Established { io, origin, stop: dial.stop.clone(), greeted: CancellationToken::new() })
 }
 
 /// Sends the request and drives its connection until it has turned into a stream of bytes.
@@ -157,27 +157,38 @@ fn switched(answer: Response<Incoming>) -> Result<Response<Incoming>, DialError>
     }
 }
 
-/// A line that is up.
+/// A line that was dialled.
 pub struct Established {
     io: Upgraded,
     origin: Remote,
     stop: CancellationToken,
+    greeted: CancellationToken,
 }
 
 impl Established {
+    /// Cancelled once the broker has said hello: only then does it send visitors.
+    pub fn greeted(&self) -> CancellationToken {
+        self.greeted.clone()
+    }
+
     /// Answers what the broker sends down, until it hangs up, goes silent or `stop`.
     pub async fn serve(self) -> Result<(), DialError> {
-        serve(TokioIo::new(self.io), self.origin, self.stop, PING).await
+        serve(TokioIo::new(self.io), (self.origin, self.greeted), self.stop, PING).await
     }
 }
 
-async fn serve<IO>(io: IO, origin: Remote, stop: CancellationToken, ping: Duration) -> Result<(), DialError>
+async fn serve<IO>(
+    io: IO,
+    (origin, greeted): (Remote, CancellationToken),
+    stop: CancellationToken,
+    ping: Duration,
+) -> Result<(), DialError>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let crew = Crew { tasks: TaskTracker::new(), cut: stop.child_token() };
     let _cut_on_drop = crew.cut.clone().drop_guard();
-    let answerer = Arc::new(Answerer::new(origin, crew.clone()));
+    let answerer = Arc::new(Answerer::new(origin, crew.clone(), greeted));
     let (io, pulse) = Pulse::take(io);
     let ended = tokio::select! {
         ended = connection(io, answerer.clone(), crew.clone(), ping) => ended.map_err(DialError::from),
@@ -285,7 +296,7 @@ mod tests {
         let origin = Remote::plain(listener.local_addr().unwrap());
         tokio::spawn(ticking_origin(listener));
         let (broker, io) = duplex(64 << 10);
-        (broker, tokio::spawn(serve(io, origin, CancellationToken::new(), SHORT)))
+        (broker, tokio::spawn(serve(io, (origin, CancellationToken::new()), CancellationToken::new(), SHORT)))
     }
 
     /// A broker that only reads sends nothing of its own accord; the line must not be taken for dead.

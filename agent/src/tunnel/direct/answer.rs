@@ -18,9 +18,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::ext::Protocol;
 use shared::tunnel::{
-    DIRECT_CONTROL, DIRECT_ORIGIN_HEADER, DIRECT_ORIGIN_UNREACHABLE, DIRECT_PROOF_HEADER,
+    DIRECT_CONTROL, DIRECT_HELLO, DIRECT_ORIGIN_HEADER, DIRECT_ORIGIN_UNREACHABLE, DIRECT_PROOF_HEADER,
     DIRECT_SEEN_AS_HEADER, DIRECT_TAKEN_OVER,
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::origin::{Origin, Remote, Streaming, Unreachable};
@@ -47,15 +48,18 @@ pub(super) struct Answerer {
     pub(super) origin: Arc<Origin>,
     pub(super) crew: Crew,
     explained: AtomicBool,
+    greeted: CancellationToken,
     taken_over: AtomicBool,
 }
 
 impl Answerer {
-    pub(super) fn new(remote: Remote, crew: Crew) -> Self {
+    /// `greeted` is told when the broker says hello.
+    pub(super) fn new(remote: Remote, crew: Crew, greeted: CancellationToken) -> Self {
         Self {
             origin: Origin::new(remote, crew.clone()),
             crew,
             explained: AtomicBool::new(false),
+            greeted,
             taken_over: AtomicBool::new(false),
         }
     }
@@ -90,8 +94,11 @@ impl Answerer {
 
     /// The broker's own words; any answer will do, also to words of a later version.
     fn take_note(&self, path: &str) -> Response<Body> {
-        if path == DIRECT_TAKEN_OVER {
-            self.taken_over.store(true, Ordering::Relaxed);
+        match path {
+            DIRECT_HELLO => self.greeted.cancel(),
+            DIRECT_TAKEN_OVER => self.taken_over.store(true, Ordering::Relaxed),
+            // Of a newer broker.
+            _ => {}
         }
         plainly(StatusCode::NO_CONTENT, "")
     }
