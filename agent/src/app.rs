@@ -79,7 +79,8 @@ impl Agent {
         let tasks = Tasks::default();
         let stop = tasks.stop();
         let (tunnel_status, tunnel_seen) = watch::channel(tunnel::Status::Connecting);
-        let policy_file = PolicyFile::open(settings.policy.clone());
+        let policy_file =
+            PolicyFile::open(settings.policy.clone(), settings.policy == settings.usual_policy());
         let policy = policy_file.policy();
         tasks.restless("policy", policy_file.keep(stop.clone()).map(Ok));
         let seen = status::Seen {

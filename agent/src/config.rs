@@ -238,7 +238,7 @@ impl Settings {
             broker,
             home_assistant: home_assistant_address(address).context("home_assistant")?,
             home_assistant_token: from_file.or(around.home_assistant_token).or(supervisor_token),
-            policy: flags.policy.or(file.policy).unwrap_or_else(|| data_dir.join("policy.toml")),
+            policy: flags.policy.or(file.policy).unwrap_or_else(|| usual_policy(&data_dir)),
             data_dir,
             memory: flags.memory.or(file.memory).unwrap_or_default(),
             ca_file: flags.ca_file.or(file.ca_file),
@@ -252,10 +252,19 @@ impl Settings {
 }
 
 impl Settings {
+    /// Where the policy lies if nothing else is said.
+    pub fn usual_policy(&self) -> PathBuf {
+        usual_policy(&self.data_dir)
+    }
+
     /// The token for Home Assistant that is worth remembering; the Supervisor makes a new one at every start.
     pub fn lasting_token(&self) -> Option<&Secret> {
         self.home_assistant_token.as_ref().filter(|_| self.home_assistant.host_str() != Some("supervisor"))
     }
+}
+
+fn usual_policy(data_dir: &Path) -> PathBuf {
+    data_dir.join("policy.toml")
 }
 
 impl Surroundings {

@@ -283,6 +283,7 @@ impl Claim {
         let path = dir.join("lock");
         let disk = |source| MemoryError::Disk { path: path.clone(), source };
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(disk)?;
+        file::belong_like(&file, dir).map_err(disk)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),

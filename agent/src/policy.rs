@@ -13,7 +13,8 @@ use wildmatch::WildMatch;
 pub use file::{InForce, PolicyFile, set_stopped};
 
 /// What tells who is at home, or opens it: never shown without a yes of this home (Home Assistant's domains).
-const KEPT_AT_HOME: [&str; 5] = ["alarm_control_panel", "camera", "device_tracker", "lock", "person"];
+/// The state of a zone is the number of persons in it.
+const KEPT_AT_HOME: [&str; 6] = ["alarm_control_panel", "camera", "device_tracker", "lock", "person", "zone"];
 
 /// The longest list of patterns that is taken; each is tried for each entity.
 const MOST_PATTERNS: usize = 1000;
@@ -112,9 +113,14 @@ mod tests {
 
     #[test]
     fn what_tells_who_is_at_home_or_opens_it_needs_a_yes() {
-        for entity in
-            ["lock.door", "alarm_control_panel.home", "camera.porch", "person.ada", "device_tracker.phone"]
-        {
+        for entity in [
+            "lock.door",
+            "alarm_control_panel.home",
+            "camera.porch",
+            "person.ada",
+            "device_tracker.phone",
+            "zone.home",
+        ] {
             assert_eq!(may("", entity), May::Nothing, "{entity}");
             assert_eq!(may(&format!("allow = ['{entity}']"), entity), May::Control, "{entity}");
         }

@@ -182,7 +182,7 @@ impl Acme {
             Err(stuck) => stuck,
         };
         let not_before = self.inner.wire.after().unwrap_or(now);
-        let again = Again { due_at: now.after(Stuck::pause(tries)).max(not_before), not_before };
+        let again = Again { due_at: now.after(stuck.pause(tries)).max(not_before), not_before };
         let mut tx = self.inner.store.begin().await?;
         rows::put_off(&mut tx, lease, now, again, &stuck.to_string()).await?;
         tx.commit().await?;
@@ -198,9 +198,18 @@ impl Acme {
     /// Shows new connections the certificate in the row, if it is another than before.
     fn take_up(&mut self, row: &Row) {
         let Some((_, chain, sealed)) = row.made.as_ref().filter(|_| row.version != self.used) else { return };
+        let key = self.inner.vault.unseal(sealed, place("key_sealed"));
+        if let Err(closed @ Closed::NoKey { .. }) = &key {
+            // The list may still be on its way here.
+            let says = closed.to_string();
+            if self.logged.as_ref() != Some(&says) {
+                warn!("the certificate in the database cannot be used yet: {says}");
+                self.logged = Some(says);
+            }
+            return;
+        }
         // Once is enough to say what is wrong with it.
         self.used = row.version;
-        let key = self.inner.vault.unseal(sealed, place("key_sealed"));
         let fit = key.map_err(anyhow::Error::from);
         let fit = fit.and_then(|key| Ok(certificate::fit(chain.as_bytes(), key.expose().as_bytes())?));
         let (acceptor, shown) = match fit {

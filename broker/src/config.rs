@@ -90,6 +90,8 @@ settings! {
     acme_dns_cloudflare: PathBuf, "LATCHKEY_ACME_DNS_CLOUDFLARE", "FILE";
     /// A program that writes the DNS records of names that are not at Cloudflare, with its first arguments
     acme_dns_hook: Words, "LATCHKEY_ACME_DNS_HOOK", "PROGRAM";
+    /// Seconds from a record's being written at Cloudflare to the CA's being asked to look [default: 15]
+    acme_dns_wait_seconds: u64, "LATCHKEY_ACME_DNS_WAIT_SECONDS", "SECONDS";
     /// Serve without TLS on an address that is not loopback (true behind a proxy that speaks TLS)
     allow_plain_http: bool, "LATCHKEY_ALLOW_PLAIN_HTTP", "BOOL";
     /// Proxies in front, by IP address, whose X-Forwarded-For and -Proto are believed (comma-separated)
@@ -241,6 +243,7 @@ impl Given {
             root: self.acme_root,
             dns: self.acme_dns_cloudflare,
             hook: self.acme_dns_hook,
+            dns_wait_seconds: self.acme_dns_wait_seconds,
             has_files: tls.is_some(),
         };
         let acme = acme.settle(&public_url, &cloudflare)?;

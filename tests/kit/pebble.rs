@@ -7,6 +7,7 @@ mod front;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use broker::config::{Acme, CloudflareAccount};
@@ -76,6 +77,8 @@ impl Pebble {
             root: Some(self.front_root.clone()),
             zones,
             hook: hook.iter().map(|path| path.display().to_string()).collect(),
+            // Its DNS server reads what the zone holds at that moment.
+            dns_wait: Duration::ZERO,
         }
     }
 }

@@ -89,6 +89,7 @@ pub fn brokers_command(settings: &broker::config::Settings) -> Result<Command> {
 
 fn order_by(acme: &broker::config::Acme, accounts: &Path, command: &mut Command) {
     command.arg("--acme-directory").arg(acme.directory.as_str()).args(["--acme-agree-terms", "true"]);
+    command.arg("--acme-dns-wait-seconds").arg(acme.dns_wait.as_secs().to_string());
     if let Some(contact) = &acme.contact {
         command.arg("--acme-contact").arg(contact);
     }

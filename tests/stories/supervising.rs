@@ -23,7 +23,7 @@ use kit::until::within;
 use kit::world::{Database, World};
 use shared::id::HomeId;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// A home at Cloudflare with a paired agent that does not run yet, and a web server where Home Assistant would be.
 struct Scene {

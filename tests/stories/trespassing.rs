@@ -166,6 +166,7 @@ impl Street {
         let home = world.home().await;
         home.set_state(&lock, "locked", json!({})).await.unwrap();
         home.set_state(&sensor, "21.5", json!({})).await.unwrap();
+        world.decree("allow = ['lock.*']");
         let id = world.pair_agent().await;
         let neighbour = world.neighbour().await;
         let settings =

@@ -1,6 +1,5 @@
 //! The home has the last word: what its own policy withholds leaves it for nobody, whatever links there are (S10).
 
-use std::fs;
 use std::time::Instant;
 
 use kit::guest::Guest;
@@ -27,8 +26,7 @@ kit::stories! {
         assert!(devices.contains("policy.toml"), "the owner is told why");
 
         // The home says yes: it can be shared, and is seen at once.
-        let policy = world.agent_settings().policy;
-        fs::write(&policy, format!("allow = ['{lock}']")).unwrap();
+        world.decree(&format!("allow = ['{lock}']"));
         until("the lock to be listed", || async {
             world.owner().visitor.get(&page).await.is_ok_and(|page| page.text.contains(&lock))
         })
@@ -38,7 +36,7 @@ kit::stories! {
         timeout(PATIENCE, live.until_state("unlocked")).await.expect("how it stands").unwrap();
 
         // And no: it is gone from the page that is open, and what it does from then on leaves the house for nobody.
-        fs::write(&policy, "").unwrap();
+        world.decree("");
         timeout(PATIENCE, live.until_state("unavailable")).await.expect("it is withheld").unwrap();
         world.tap().forget();
         home.set_state(&lock, "jammed", json!({"friendly_name": "Front door"})).await.unwrap();
@@ -74,10 +72,16 @@ kit::stories! {
         world.start_agent().await;
         assert!(world.agent().status().borrow().sharing_stopped);
         home.call_service("light", "turn_on", json!({"entity_id": porch})).await.unwrap();
-        let shown = world.owner().visitor.get(&page).await.unwrap().well().unwrap().text;
-        assert!(shown.contains("latchkey-agent sharing resume"), "{shown}");
+        until("the broker to be told", || async {
+            world.tap().up().iter().any(|frame| frame.contains(r#""stopped":true"#))
+        })
+        .await;
+        until("the page to say so", || async {
+            let shown = world.owner().visitor.get(&page).await;
+            shown.is_ok_and(|shown| shown.text.contains("latchkey-agent sharing resume"))
+        })
+        .await;
         let told = world.tap().up();
-        assert!(told.iter().any(|frame| frame.contains(r#""stopped":true"#)), "{told:#?}");
         assert!(!told.iter().any(|frame| frame.contains(r#""type":"states""#)), "{told:#?}");
 
         programs::sharing(&world.agent_settings(), "resume").unwrap();
@@ -92,12 +96,11 @@ kit::stories! {
         let guest = Guest::open(&world.share(&porch, May::View).await).await.unwrap();
         let mut live = guest.live().await.unwrap();
         timeout(PATIENCE, live.until_state("off")).await.expect("how it stands").unwrap();
-        let policy = world.agent_settings().policy;
-        fs::write(&policy, "deny = [\n  'Front door',\n]\n").unwrap();
+        world.decree("deny = [\n  'Front door',\n]\n");
         timeout(PATIENCE, live.until_state("unavailable")).await.expect("nothing is shared").unwrap();
         let reason = world.agent().status().borrow().policy_reason.clone().unwrap();
         assert!(reason.contains("policy.toml") && reason.contains("Front door"), "{reason}");
-        fs::remove_file(&policy).unwrap();
+        world.decree("");
         timeout(PATIENCE, live.until_state("off")).await.expect("it is shared again").unwrap();
         world.end().await;
     }

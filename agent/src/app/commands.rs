@@ -14,7 +14,7 @@ use super::NotYetPaired;
 use super::status::{self, Status};
 use crate::cloud::Cloud;
 use crate::config::{Settings, Sharing, has_display};
-use crate::memory::{Claim, Memory, Pairing, make_private};
+use crate::memory::{Claim, Memory, Pairing};
 use crate::net;
 use crate::pairing::{Provider, browser, device};
 use crate::policy::set_stopped;
@@ -154,7 +154,15 @@ fn in_words(report: &Report, now: i64) -> String {
 /// A policy that cannot be read or written.
 pub fn set_sharing(settings: &Settings, what: Sharing, out: &mut dyn Write) -> Result<()> {
     let stopped = what == Sharing::Stop;
-    make_private(&settings.data_dir)?;
+    // As another user one has another data folder, and would stop nobody.
+    if !settings.policy.exists() && !Claim::is_taken(&settings.data_dir) {
+        anyhow::bail!(
+            "there is no policy at {} and no agent runs with the data folder {}: give --data-dir (or --policy) as the \
+             agent has it, and run this as its user",
+            settings.policy.display(),
+            settings.data_dir.display()
+        );
+    }
     set_stopped(&settings.policy, stopped)?;
     let words = if stopped { "Nothing is shared any more" } else { "Sharing goes on" };
     writeln!(out, "{words}: {} says so now.", settings.policy.display())?;

@@ -64,7 +64,10 @@ pub async fn doctor(settings: &Settings, json: bool, out: &mut (dyn Write + Send
         _ => told(&remembered, &settings.data_dir),
     };
     let findings = [
-        Finding::new("policy", PolicyFile::examine(&settings.policy)),
+        Finding::new(
+            "policy",
+            PolicyFile::examine(&settings.policy, settings.policy == settings.usual_policy()),
+        ),
         Finding::new("home assistant", home_assistant(&door).await),
         proxies(&door).await,
         Finding::new("broker", broker(settings, &remembered, &tls).await),

@@ -174,10 +174,18 @@ impl Cloudflared {
 impl TimingsTable {
     fn checked(self) -> Result<Timings> {
         let usual = Timings::default();
-        let seconds = |name: &str, given: Option<f64>, usual: Duration| match given {
-            None => Ok(usual),
-            Some(given) if (0.05..=3600.0).contains(&given) => Ok(Duration::from_secs_f64(given)),
-            Some(given) => bail!("{name}: {given} is not between 0.05 and 3600 seconds"),
+        // What the agent sleeps through must be shorter than the quiet after which it counts as hung.
+        let seconds = |name: &str, given: Option<f64>, usual: Duration| {
+            let most = match name {
+                "grace" => 60.0,
+                "look" | "longest_wait" => 120.0,
+                _ => 3600.0,
+            };
+            match given {
+                None => Ok(usual),
+                Some(given) if (0.05..=most).contains(&given) => Ok(Duration::from_secs_f64(given)),
+                Some(given) => bail!("{name}: {given} is not between 0.05 and {most} seconds"),
+            }
         };
         Ok(Timings {
             startup: seconds("startup", self.startup, usual.startup)?,

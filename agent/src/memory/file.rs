@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{MemoryError, Remembered};
@@ -75,11 +75,22 @@ pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
         return Err(err);
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    belong_like(&file, dir)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&fresh, path)?;
-    match path.parent() {
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
+    File::open(dir)?.sync_all()
+}
+
+/// Gives a file to the owner of its folder: what root writes by hand, the agent must be able to read.
+///
+/// # Errors
+/// Whatever the disk says.
+pub fn belong_like(file: &File, dir: &Path) -> io::Result<()> {
+    let (ours, folder) = (file.metadata()?, fs::metadata(dir)?);
+    if ours.uid() == folder.uid() || !nix::unistd::geteuid().is_root() {
+        return Ok(());
     }
+    std::os::unix::fs::fchown(file, Some(folder.uid()), Some(folder.gid()))
 }

@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use toml_edit::DocumentMut;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::Policy;
 use crate::memory::write_whole;
@@ -32,8 +32,10 @@ pub const NEW: &str = "\
 # true: nothing is shared any more, whatever links there are. The home's own address goes on working.
 stop_all_sharing = false
 
-# Locks, alarm control panels, cameras, persons and device trackers are never shown, unless they stand here.
+# Locks, alarm control panels, cameras, persons, device trackers and zones are never shown, unless they stand here.
 allow = []
+
+# What follows is said of entities, one by one: a group that may be switched switches all that is in it.
 
 # Never shown, not even their names, and stronger than `allow`.
 deny = []
@@ -65,11 +67,11 @@ pub struct InForce {
 type Found = Result<Option<String>, String>;
 
 impl PolicyFile {
-    /// The policy at a path. One that is not there yet is made, with the defaults and what they mean.
-    pub fn open(path: PathBuf) -> Self {
-        if let Err(err) = make(&path) {
-            // The defaults hold without a file; whoever wants others learns from `status` where it belongs.
-            debug!("the policy's file is not made: {err}");
+    /// The policy at a path. In its usual place one that is not there yet is made, with the defaults and what they
+    /// mean; elsewhere it may lie on something that is not mounted yet, and until it is there nothing is shared.
+    pub fn open(path: PathBuf, is_usual: bool) -> Self {
+        if is_usual && let Err(err) = make(&path) {
+            warn!("the policy's file is not made: {err}");
         }
         let judged = look(&path);
         let in_force = InForce::of(&path, &judged);
@@ -81,14 +83,17 @@ impl PolicyFile {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn examine(path: &Path) -> Result<String, String> {
-        match InForce::of(path, &look(path)) {
+    pub fn examine(path: &Path, is_usual: bool) -> Result<String, String> {
+        let found = look(path);
+        if is_usual && found == Ok(None) {
+            return Ok(format!("{} is made when the agent runs", path.display()));
+        }
+        match InForce::of(path, &found) {
             InForce { wrong: Some(wrong), .. } => Err(wrong),
             InForce { policy, .. } if policy.is_stopped() => {
                 Ok(format!("{} stops all sharing", path.display()))
             }
-            _ if path.exists() => Ok(format!("{} is in force", path.display())),
-            _ => Ok("the default is in force".to_owned()),
+            _ => Ok(format!("{} is in force", path.display())),
         }
     }
 
@@ -127,7 +132,7 @@ impl PolicyFile {
 impl InForce {
     fn of(path: &Path, found: &Found) -> Self {
         let read = match found {
-            Ok(None) => Ok(Policy::default()),
+            Ok(None) => Err("it is not there".to_owned()),
             Ok(Some(text)) => Policy::read(text),
             Err(err) => Err(err.clone()),
         };
@@ -189,7 +194,7 @@ mod tests {
     fn a_change_counts_once_it_stands_still_and_nonsense_shares_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("policy.toml");
-        let mut file = PolicyFile::open(path.clone());
+        let mut file = PolicyFile::open(path.clone(), true);
         assert_eq!(fs::read_to_string(&path).unwrap(), NEW);
         let policy = file.policy();
         let in_force = || policy.borrow().clone();
@@ -211,10 +216,18 @@ mod tests {
         assert!(wrong.policy.is_stopped());
         assert!(wrong.wrong.as_ref().unwrap().contains("line 1"), "{wrong:?}");
 
-        fs::remove_file(&path).unwrap();
+        fs::write(&path, "").unwrap();
         file.consider(look(&path));
         file.consider(look(&path));
         assert_eq!(*in_force(), InForce { policy: Policy::default(), wrong: None });
+
+        // Gone, with whatever it forbade; or on a disk that is not there yet.
+        fs::remove_file(&path).unwrap();
+        file.consider(look(&path));
+        file.consider(look(&path));
+        assert!(in_force().policy.is_stopped() && in_force().wrong.is_some());
+        let elsewhere = PolicyFile::open(path.clone(), false);
+        assert!(elsewhere.policy().borrow().policy.is_stopped() && !path.exists());
     }
 
     #[test]

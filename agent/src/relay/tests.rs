@@ -59,7 +59,7 @@ async fn world() -> World {
     let cloud = Arc::new(Cloud::new(&pairing, memory, &tls).unwrap());
     let (link, _) = watch::channel(Link::Down(String::new()));
     let (tells, tunnel) = watch::channel(tunnel::Status::Connecting);
-    let file = PolicyFile::open(dir.path().join("policy.toml"));
+    let file = PolicyFile::open(dir.path().join("policy.toml"), true);
     let policy = file.policy();
     tokio::spawn(file.keep(stop.clone()));
     let relay = Relay { cloud, home_assistant, tunnel, tls, policy, link };

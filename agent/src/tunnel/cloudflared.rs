@@ -89,6 +89,11 @@ impl Lost {
         matches!(self, Self::BadToken(_) | Self::Ended(Verdict::Unauthorized(_)))
     }
 
+    /// Whether it was shut because it led elsewhere: each further start opens it again for a moment.
+    pub fn is_breach(&self) -> bool {
+        matches!(self, Self::Ended(Verdict::Breach(_)))
+    }
+
     /// In one word.
     pub fn trouble(&self) -> TunnelTrouble {
         match self {

@@ -16,6 +16,7 @@ use instant_acme::{
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use shared::secret::Secret;
+use tokio::time::sleep;
 
 use super::rows::{self, Row};
 use super::stuck::{Stuck, in_words, is_passing};
@@ -183,9 +184,12 @@ impl Job<'_> {
         let all = &self.row.records;
         self.write(async |tx, lease| rows::save_records(tx, lease, all).await).await?;
         // Several may stand under one name: that of a domain and that of its wildcard.
+        let mut wait = Duration::ZERO;
         for record in records.iter().collect::<HashSet<_>>() {
-            self.inner.ways.present(record).await?;
+            wait = wait.max(self.inner.ways.present(record).await?);
         }
+        // A CA that looks too soon counts it as a failure, and remembers that nothing was there.
+        sleep(wait).await;
         let mut authorizations = order.authorizations();
         while let Some(next) = authorizations.next().await {
             let mut authorization = next?;

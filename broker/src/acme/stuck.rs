@@ -63,7 +63,8 @@ impl Stuck {
     pub fn reason(&self) -> String {
         match self {
             Self::Ca(Error::Api(problem)) => problem.r#type.clone().unwrap_or_default(),
-            Self::Unproved { names, .. } => format!("unproved {names}"),
+            // Which names the CA has got to by then differs from one look to the next.
+            Self::Unproved { .. } => "unproved".to_owned(),
             other => other.to_string(),
         }
     }
@@ -77,10 +78,13 @@ impl Stuck {
         }
     }
 
-    /// How long to wait after so many failures before this one.
-    pub fn pause(tries: u32) -> Duration {
+    /// How long to wait after so many failures before this one. What was issued and is of no use (to a clock that is
+    /// wrong, say) counts at the CA all the same: it is not asked for again soon.
+    pub fn pause(&self, tries: u32) -> Duration {
         let last = PAUSES.len() - 1;
-        let seconds = PAUSES[usize::try_from(tries).unwrap_or(last).min(last)];
+        let tries =
+            if matches!(self, Self::Unfit(_)) { last } else { usize::try_from(tries).unwrap_or(last) };
+        let seconds = PAUSES[tries.min(last)];
         Duration::from_secs(seconds).mul_f64(0.75 + (chance::bits() % 1000) as f64 / 2000.0)
     }
 }
@@ -99,10 +103,12 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_half_a_day() {
-        assert!(Stuck::pause(0) < Duration::from_secs(7));
-        let (early, late) = (Stuck::pause(2), Stuck::pause(200));
+        let stuck = Stuck::NoWay("_acme-challenge.example.com".to_owned());
+        assert!(stuck.pause(0) < Duration::from_secs(7));
+        let (early, late) = (stuck.pause(2), stuck.pause(200));
         assert!((135..=225).contains(&early.as_secs()), "{early:?}");
         assert!((9 * 3600..=15 * 3600).contains(&late.as_secs()), "{late:?}");
+        assert!(Stuck::Unfit("not yet".to_owned()).pause(0) > Duration::from_secs(9 * 3600));
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub struct Record {
 pub struct Ways {
     zones: Vec<Zone>,
     hook: Vec<String>,
+    wait: Duration,
 }
 
 struct Zone {
@@ -65,16 +66,20 @@ impl Ways {
             anyhow::Ok(Zone { domain, api, name: OnceCell::new() })
         };
         let zones = given.zones.iter().map(zone).collect::<Result<_, _>>()?;
-        Ok(Self { zones, hook: given.hook.clone() })
+        Ok(Self { zones, hook: given.hook.clone(), wait: given.dns_wait })
     }
 
-    /// Writes a record beside whatever is there. When this comes back the record can be seen.
-    pub async fn present(&self, record: &Record) -> Result<(), Stuck> {
-        let written = match self.way(&record.name).await? {
-            Way::Zone(zone) => zone.api.write_text(&record.name, &record.value, COMMENT).await.map_err(told),
-            Way::Hook => self.call("present", record).await,
+    /// Writes a record beside whatever is there; gives how long it takes from now on until all can see it.
+    pub async fn present(&self, record: &Record) -> Result<Duration, Stuck> {
+        let (written, wait) = match self.way(&record.name).await? {
+            Way::Zone(zone) => {
+                (zone.api.write_text(&record.name, &record.value, COMMENT).await.map_err(told), self.wait)
+            }
+            // The program itself comes back no sooner.
+            Way::Hook => (self.call("present", record).await, Duration::ZERO),
         };
-        written.map_err(|why| Stuck::Record { name: record.name.clone(), what: "written", why })
+        let stuck = |why| Stuck::Record { name: record.name.clone(), what: "written", why };
+        written.map(|()| wait).map_err(stuck)
     }
 
     /// Removes a record; one that is not there is removed.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
@@ -23,7 +24,14 @@ pub struct Acme {
     pub zones: Vec<CloudflareAccount>,
     /// The program that writes records of other names, with its first arguments; empty where there is none.
     pub hook: Vec<String>,
+    /// How long a record that was written in a zone takes until the CA can see it everywhere.
+    pub dns_wait: Duration,
 }
+
+/// The API answers before all of its name servers know; by what is told of it, they do within seconds. Not measured.
+const DNS_WAIT: Duration = Duration::from_secs(15);
+/// Longer than any zone takes, and shorter than an order lives.
+const LONGEST_DNS_WAIT: u64 = 600;
 
 /// What the settings say of it.
 pub(super) struct Asked {
@@ -34,6 +42,7 @@ pub(super) struct Asked {
     /// A file of accounts for this alone.
     pub dns: Option<PathBuf>,
     pub hook: Option<Words>,
+    pub dns_wait_seconds: Option<u64>,
     pub has_files: bool,
 }
 
@@ -50,6 +59,7 @@ impl Asked {
                 ("acme_root", self.root.is_some()),
                 ("acme_dns_cloudflare", self.dns.is_some()),
                 ("acme_dns_hook", self.hook.is_some()),
+                ("acme_dns_wait_seconds", self.dns_wait_seconds.is_some()),
             ];
             if let Some((name, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
                 bail!("{name} is set and acme_directory is not: it says who issues the certificate");
@@ -95,7 +105,13 @@ impl Asked {
             !hook.is_empty() || !zones.is_empty(),
             "acme_directory is set, and nobody writes the DNS records that prove the names: set acme_dns_cloudflare, or acme_dns_hook"
         );
-        Ok(Some(Acme { directory, contact: self.contact, root: self.root, zones, hook }))
+        let seconds = self.dns_wait_seconds.unwrap_or(DNS_WAIT.as_secs());
+        ensure!(
+            seconds <= LONGEST_DNS_WAIT,
+            "acme_dns_wait_seconds: {seconds} is more than {LONGEST_DNS_WAIT}"
+        );
+        let dns_wait = Duration::from_secs(seconds);
+        Ok(Some(Acme { directory, contact: self.contact, root: self.root, zones, hook, dns_wait }))
     }
 }
 

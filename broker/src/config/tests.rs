@@ -122,11 +122,13 @@ fn a_certificate_that_is_ordered_is_tls_enough() {
     let hook = "acme_dns_hook = ['/usr/local/bin/dns', '--fast']";
     let acme = ordering(hook).unwrap().acme.unwrap();
     assert_eq!(acme.hook, ["/usr/local/bin/dns", "--fast"]);
+    assert_eq!(acme.dns_wait.as_secs(), 15);
     assert_eq!("/usr/local/bin/dns  --fast".parse::<Words>().unwrap().0, acme.hook);
     for (lines, says) in [
         ("", "nobody writes the DNS records"),
         ("acme_dns_hook = ['dns']", "acme_dns_hook: \"dns\" must be the whole path"),
         ("acme_dns_cloudflare = '/nowhere.toml'", "acme_dns_cloudflare: read /nowhere.toml"),
+        (&*format!("{hook}\nacme_dns_wait_seconds = 3600"), "acme_dns_wait_seconds: 3600 is more than 600"),
         (&*format!("{hook}\nacme_contact = 'me'"), "acme_contact: \"me\" is no email address"),
         (
             &*format!("{hook}\ntls_certificate = '/c'\ntls_key = '/k'"),

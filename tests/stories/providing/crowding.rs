@@ -100,7 +100,7 @@ async fn slow(world: &mut World) -> Cloudflare {
     world
         .change(|settings| {
             settings.cloudflare[0].calls_per_second = 1.5;
-            settings.cloudflare[0].patience = Duration::from_secs(1);
+            settings.cloudflare[0].patience = Duration::from_secs(3);
         })
         .await;
     cloudflare

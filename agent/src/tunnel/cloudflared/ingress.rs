@@ -2,8 +2,9 @@
 //!
 //! A configuration comes from Cloudflare, on behalf of whoever may ask its API. What it may say here: Home Assistant,
 //! on this machine or where the settings say it is, what the settings allow besides, and answers that go nowhere
-//! (`http_status:404`). With anything else in it (the router's page, say) the tunnel is shut; and with a way into
-//! the whole network (`warp-routing`), too.
+//! (`http_status:404`). With anything else in it (the router's page, say) the tunnel is shut; and where visitors would
+//! name the place themselves, too. What this cannot see: private routes of WARP, which newer versions take without a
+//! word in the configuration. Only a network restriction on the program stops those.
 
 use serde_json::Value;
 use url::{Host, Url};
@@ -34,6 +35,9 @@ impl Allowed {
         if config["warp-routing"]["enabled"] == true {
             return Some("the whole network of the house (warp-routing)".to_owned());
         }
+        if detours(config) {
+            return Some("wherever a visitor says (originRequest)".to_owned());
+        }
         let breach = services(config).find(|service| !self.admits(service));
         breach.map(|service| service.chars().take(200).collect())
     }
@@ -54,6 +58,14 @@ impl Allowed {
             || (!is_supervisor && ours.as_ref() == Some(&asked))
             || self.besides.iter().any(|besides| place(besides).as_ref() == Some(&asked))
     }
+}
+
+/// Whether `cloudflared` is told to let visitors name the place themselves: as a bastion, or as a SOCKS proxy.
+fn detours(config: &Value) -> bool {
+    let rules = config["ingress"].as_array().map_or(&[][..], Vec::as_slice);
+    let manners = rules.iter().map(|rule| &rule["originRequest"]).chain([&config["originRequest"]]);
+    let is_set = |value: &Value| !matches!(value, Value::Null | Value::Bool(false)) && value != "";
+    manners.into_iter().any(|manners| is_set(&manners["bastionMode"]) || is_set(&manners["proxyType"]))
 }
 
 /// The places a configuration leads to.
@@ -114,5 +126,13 @@ mod tests {
         assert!(allowed.breach(&json!({"ingress": [{"service": 7}]})).is_some());
         assert_eq!(allowed.breach(&json!({"warp-routing": {}})), None);
         assert!(allowed.breach(&json!({"warp-routing": {"enabled": true}})).is_some());
+        for manners in [json!({"bastionMode": true}), json!({"proxyType": "socks"})] {
+            let rule = json!({"ingress": [{"service": here, "originRequest": manners}]});
+            assert!(allowed.breach(&rule).is_some(), "{rule}");
+            let all = json!({"ingress": [{"service": here}], "originRequest": manners});
+            assert!(allowed.breach(&all).is_some(), "{all}");
+        }
+        let harmless = json!({"bastionMode": false, "proxyType": "", "noTLSVerify": true});
+        assert_eq!(allowed.breach(&json!({"ingress": [], "originRequest": harmless})), None);
     }
 }

@@ -70,6 +70,8 @@ impl Provider {
         *asked = Some(Instant::now());
         let now = self.0.clock.now();
         let connectors = account.api.connectors(&seen.tunnel).await;
+        // Those who waited all that time have their answer, be it that there is none.
+        *asked = Some(Instant::now());
         self.reached(account, connectors.as_ref().err().filter(|trouble| trouble.passes()));
         if let Ok(connectors) = connectors {
             let mut all = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
