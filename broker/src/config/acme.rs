@@ -59,7 +59,7 @@ impl Asked {
                 ("acme_root", self.root.is_some()),
                 ("acme_dns_cloudflare", self.dns.is_some()),
                 ("acme_dns_hook", self.hook.is_some()),
-                ("acme_dns_wait_seconds", self.dns_wait_seconds.is_some()),
+                ("acme_dns_wait_seconds", self.dns_wait_seconds.is_some_and(|s| s != DNS_WAIT.as_secs())),
             ];
             if let Some((name, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
                 bail!("{name} is set and acme_directory is not: it says who issues the certificate");
